@@ -1,0 +1,180 @@
+import { image, type Engine } from './engines.ts';
+
+export type Unit = 'ms' | 'MiB' | 'MB/s' | 'GB/s' | 'x';
+
+/** One line of the table. `aim` is what berth's median should be at most (or, for speeds, at least), as a part of the reference's. */
+export type Row = { readonly unit: Unit; readonly aim?: number };
+
+/** Work that yields one row or several. The bench sweeps up after it: what is named `engine.own(...)` goes by itself. */
+export type Work = {
+  readonly rows: Readonly<Record<string, Row>>;
+  readonly slow?: true;
+  /** At most so many rounds, for work that takes seconds. */
+  readonly rounds?: number;
+  readonly prepare?: (engine: Engine) => Promise<unknown>;
+  readonly measure: (engine: Engine, note: (row: string, value: number) => void) => Promise<void>;
+};
+
+export const isSpeed = (unit: Unit) => unit.endsWith('/s');
+
+const lines = 200_000;
+const line = 'a line of the length that programs like to write, sixty-four bytes';
+const printing = ['sh', '-c', `yes '${line}' | head -n ${lines}`];
+const printed = lines * (line.length + 1);
+
+const bigFile = ['dd', 'if=/dev/zero', 'of=/big', 'bs=1M', 'count=256'];
+const smallFiles = ['sh', '-c', 'for d in $(seq 200); do mkdir -p /many/$d; for f in $(seq 100); do echo $f >/many/$d/$f; done; done'];
+
+const manyContainers = 100;
+const manyPorts = '20000-20999:20000-20999';
+
+export const works: readonly Work[] = [
+  // First, before anything has made a daemon grow.
+  {
+    rows: { 'memory: engine idle': { unit: 'MiB', aim: 0.7 } },
+    measure: async (engine, note) => { note('memory: engine idle', await engine.memory()); },
+  },
+  {
+    rows: { 'memory: each container with a port': { unit: 'MiB', aim: 0.5 } },
+    rounds: 3,
+    async measure(engine, note) {
+      const containers = 10;
+      const names = Array.from({ length: containers }, (_, index) => engine.own(`memory${index}`));
+      const before = await engine.memory();
+      for (const name of names) await engine.docker('run', '-d', '-P', '--name', name, image);
+      const after = await engine.memory();
+      await engine.docker('rm', '-f', ...names);
+      note('memory: each container with a port', (after - before) / containers);
+    },
+  },
+  {
+    rows: { 'docker run --rm busybox true': { unit: 'ms', aim: 0.33 } },
+    async measure(engine, note) {
+      note('docker run --rm busybox true', await engine.time(['run', '--rm', '--name', engine.own('true'), image, 'true']));
+    },
+  },
+  {
+    rows: { '8 x docker run --rm at once': { unit: 'ms' } },
+    async measure(engine, note) {
+      const start = performance.now();
+      await Promise.all(Array.from({ length: 8 }, (_, index) =>
+        engine.time(['run', '--rm', '--name', engine.own(`parallel${index}`), image, 'true'])));
+      note('8 x docker run --rm at once', performance.now() - start);
+    },
+  },
+  {
+    rows: { 'docker run -d -P': { unit: 'ms', aim: 0.35 }, 'docker rm -f of it': { unit: 'ms', aim: 0.35 } },
+    async measure(engine, note) {
+      const name = engine.own('published');
+      note('docker run -d -P', await engine.time(['run', '-d', '-P', '--name', name, image, 'httpd', '-f', '-p', '8080']));
+      note('docker rm -f of it', await engine.time(['rm', '-f', name]));
+    },
+  },
+  {
+    rows: { 'docker exec C true': { unit: 'ms', aim: 0.6 } },
+    prepare: (engine) => engine.docker('run', '-d', '--name', engine.own('exec'), image),
+    async measure(engine, note) {
+      note('docker exec C true', await engine.time(['exec', engine.own('exec'), 'true']));
+    },
+  },
+  {
+    rows: { 'docker network create': { unit: 'ms', aim: 0.5 }, 'docker network rm': { unit: 'ms', aim: 0.25 } },
+    async measure(engine, note) {
+      note('docker network create', await engine.time(['network', 'create', engine.own('network')]));
+      note('docker network rm', await engine.time(['network', 'rm', engine.own('network')]));
+    },
+  },
+  {
+    rows: { 'docker logs of 200,000 lines': { unit: 'ms' } },
+    prepare: (engine) => runToEnd(engine, 'logs', printing),
+    async measure(engine, note) {
+      note('docker logs of 200,000 lines', await engine.time(['logs', engine.own('logs')], printed));
+    },
+  },
+  {
+    rows: { 'docker run printing 200,000 lines': { unit: 'ms' } },
+    async measure(engine, note) {
+      note('docker run printing 200,000 lines', await engine.time(['run', '--rm', '--name', engine.own('print'), image, ...printing], printed));
+    },
+  },
+  {
+    rows: { 'archive GET of one file of 256 MiB': { unit: 'MB/s', aim: 1.5 } },
+    prepare: (engine) => runToEnd(engine, 'big', bigFile),
+    async measure(engine, note) {
+      const { bytes, ms } = await engine.get(`/containers/${engine.own('big')}/archive?path=/big`);
+      note('archive GET of one file of 256 MiB', bytes / 1e6 / (ms / 1e3));
+    },
+  },
+  {
+    rows: { 'archive GET of 20,000 small files': { unit: 'ms', aim: 0.5 } },
+    rounds: 3,
+    prepare: (engine) => runToEnd(engine, 'many', smallFiles),
+    async measure(engine, note) {
+      note('archive GET of 20,000 small files', (await engine.get(`/containers/${engine.own('many')}/archive?path=/many`)).ms);
+    },
+  },
+  {
+    rows: { 'published port, another host': { unit: 'GB/s', aim: 1 }, 'published port, 127.0.0.1': { unit: 'GB/s', aim: 1.2 } },
+    prepare: async (engine) => {
+      await engine.docker('run', '-d', '-P', '--name', engine.own('served'), image, 'httpd', '-f', '-p', '8080', '-h', '/');
+      await engine.docker('exec', engine.own('served'), ...bigFile);
+    },
+    async measure(engine, note) {
+      const port = Number(/:(\d+)$/m.exec(await engine.docker('port', engine.own('served'), '8080'))?.[1]);
+      for (const [row, from] of [['published port, another host', 'another host'], ['published port, 127.0.0.1', 'the host']] as const) {
+        const { bytes, ms } = await engine.fetch(from, port, '/big');
+        note(row, bytes / 1e9 / (ms / 1e3));
+      }
+    },
+  },
+  {
+    slow: true,
+    rounds: 1,
+    rows: {
+      '1,000 ports: docker run -d -p': { unit: 'ms', aim: 0.01 },
+      '1,000 ports: memory': { unit: 'MiB', aim: 0.01 },
+      '1,000 ports: docker rm -f': { unit: 'ms', aim: 0.01 },
+    },
+    async measure(engine, note) {
+      const name = engine.own('ports');
+      const before = await engine.memory().catch(() => undefined);
+      note('1,000 ports: docker run -d -p', await engine.time(['run', '-d', '-p', manyPorts, '--name', name, image]));
+      if (before !== undefined) note('1,000 ports: memory', await engine.memory() - before);
+      note('1,000 ports: docker rm -f', await engine.time(['rm', '-f', name]));
+    },
+  },
+  {
+    slow: true,
+    rounds: 1,
+    rows: {
+      [`growth: docker run -d -P, the last of ${manyContainers} by the first`]: { unit: 'x' },
+      [`GET /containers/json, ${manyContainers} containers`]: { unit: 'ms' },
+      [`docker ps, ${manyContainers} containers`]: { unit: 'ms' },
+      [`growth: docker rm -f, the first of ${manyContainers} by the last`]: { unit: 'x' },
+    },
+    async measure(engine, note) {
+      const names = Array.from({ length: manyContainers }, (_, index) => engine.own(`grown${index}`));
+      const starts: number[] = [];
+      for (const name of names) starts.push(await engine.time(['run', '-d', '-P', '--name', name, image]));
+      note(`growth: docker run -d -P, the last of ${manyContainers} by the first`, median(starts.slice(-5)) / median(starts.slice(0, 5)));
+      const lists: number[] = [];
+      for (let round = 0; round < 9; round++) lists.push((await engine.get('/containers/json')).ms);
+      note(`GET /containers/json, ${manyContainers} containers`, median(lists));
+      note(`docker ps, ${manyContainers} containers`, await engine.time(['ps']));
+      const ends: number[] = [];
+      for (const name of names) ends.push(await engine.time(['rm', '-f', name]));
+      note(`growth: docker rm -f, the first of ${manyContainers} by the last`, median(ends.slice(0, 5)) / median(ends.slice(-5)));
+    },
+  },
+];
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}
+
+/** A container that has done its work and stopped: archives are read from it without a process in the way. */
+const runToEnd = (engine: Engine, name: string, command: readonly string[]) =>
+  engine.docker('run', '--name', engine.own(name), image, ...command);

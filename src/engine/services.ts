@@ -1,0 +1,150 @@
+import type { Readable } from 'node:stream';
+import type { Container, CreateRequest, Exec } from '../model/container.ts';
+import type { Image, HistoryEntry } from '../model/image.ts';
+import type { Network } from '../model/network.ts';
+import type { Volume } from '../model/volume.ts';
+import type { State } from '../model/state.ts';
+import type { Filters } from './filters.ts';
+import type { Events } from './events.ts';
+import type { LogLine, LogQuery } from './host.ts';
+import type { Peer } from './peer.ts';
+
+/** What the api may ask of the engine: one service a resource. A `ref` is an id, a name, or the start of an id. */
+export type Engine = {
+  readonly containers: Containers;
+  readonly exec: Execs;
+  readonly images: Images;
+  readonly volumes: Volumes;
+  readonly networks: Networks;
+  readonly archives: Archives;
+  readonly events: Events;
+  readonly system: System;
+};
+
+export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
+
+/** One row of `docker ps`. */
+export type ContainerSummary = {
+  readonly container: Container;
+  /** Bytes written in the container's own layer, and of everything it sees; only when sizes were asked for. */
+  readonly size: { readonly own: number; readonly root: number } | undefined;
+};
+
+export type Containers = {
+  list(query: { all: boolean; limit: number | undefined; size: boolean; filters: Filters }): Promise<readonly ContainerSummary[]>;
+  find(ref: string): Container;
+  /** With sizes when asked for. */
+  inspect(ref: string, size: boolean): Promise<ContainerSummary & { readonly execIds: readonly string[]; readonly logPath: string }>;
+  create(request: CreateRequest): Promise<{ readonly id: string; readonly warnings: readonly string[] }>;
+  /** 'not-modified' when it runs already. */
+  start(ref: string): Promise<void>;
+  /** `timeout` in seconds, negative: for ever; undefined: the container's own. 'not-modified' when it does not run. */
+  stop(ref: string, options: { timeout: number | undefined; signal: string | undefined }): Promise<void>;
+  restart(ref: string, options: { timeout: number | undefined; signal: string | undefined }): Promise<void>;
+  /** '' is SIGKILL; names with or without SIG, or numbers. */
+  kill(ref: string, signal: string): Promise<void>;
+  pause(ref: string): Promise<void>;
+  unpause(ref: string): Promise<void>;
+  rename(ref: string, name: string): Promise<void>;
+  remove(ref: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
+  prune(filters: Filters): Promise<{ readonly deleted: readonly string[]; readonly reclaimed: number }>;
+  /**
+   * Finds the container at once (or throws), then resolves when the condition holds.
+   * The two steps are apart so that a client's headers can go out before it happens.
+   */
+  wait(ref: string, condition: WaitCondition, gone: AbortSignal): { readonly done: Promise<{ code: number; error: string }> };
+  /** Finds the container and says how its streams are framed, before any byte flows. */
+  attach(
+    ref: string,
+    options: { stdin: boolean; stdout: boolean; stderr: boolean; logs: boolean; stream: boolean; detachKeys: string },
+  ): { readonly tty: boolean; run(peer: Peer): Promise<void> };
+  logs(ref: string, query: LogQuery): { readonly tty: boolean; readonly batches: AsyncIterable<readonly LogLine[]> };
+  resize(ref: string, rows: number, columns: number): Promise<void>;
+  top(ref: string, args: readonly string[]): Promise<{ readonly titles: readonly string[]; readonly rows: readonly (readonly string[])[] }>;
+};
+
+export type Execs = {
+  create(ref: string, request: Omit<Exec, 'id' | 'containerId' | 'running' | 'exitCode' | 'pid'>): Promise<string>;
+  find(id: string): Exec;
+  /** Throws before a byte flows when it can not start; `run` starts it and resolves when the streams are done. */
+  start(id: string, options: { tty: boolean; consoleSize: readonly [rows: number, columns: number] | undefined }): { readonly tty: boolean; run(peer: Peer): Promise<void> };
+  startDetached(id: string): Promise<void>;
+  resize(id: string, rows: number, columns: number): Promise<void>;
+};
+
+/** A line of progress, or the last word of a long call (`aux`, `error`), as the api streams it. */
+export type Progress =
+  | { readonly status: string; readonly id?: string; readonly progress?: { readonly current: number; readonly total: number } }
+  | { readonly stream: string };
+
+export type Images = {
+  list(query: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<readonly { readonly image: Image; readonly tags: readonly string[]; readonly containers: number }[]>;
+  /** By name[:tag], name@digest, id or the start of one; "No such image: REF" otherwise. */
+  find(ref: string): Image;
+  history(ref: string): readonly (HistoryEntry & { readonly id: string; readonly size: number; readonly tags: readonly string[] })[];
+  tag(ref: string, repo: string, tag: string): Promise<void>;
+  remove(ref: string, options: { force: boolean; prune: boolean }): Promise<readonly ({ readonly untagged: string } | { readonly deleted: string })[]>;
+  prune(filters: Filters): Promise<{ readonly deleted: readonly ({ readonly untagged: string } | { readonly deleted: string })[] | undefined; readonly reclaimed: number }>;
+  /** `docker import`: a root file system as a tar (compressed or not) becomes an image of one layer. Its id. */
+  import(tar: Readable, options: { repo: string; tag: string; message: string; changes: readonly string[]; platform: string }): Promise<string>;
+  /** `docker load`: docker-archive or OCI layout, compressed or not. Progress lines as they come. */
+  load(tar: Readable): AsyncIterable<Progress>;
+  save(refs: readonly string[]): Readable;
+  /** The image that a container's file system, with `changes`, would be. Its id. */
+  commit(container: string, options: { repo: string; tag: string; comment: string; author: string; changes: readonly string[]; pause: boolean }): Promise<string>;
+};
+
+export type Volumes = {
+  list(filters: Filters): readonly Volume[];
+  find(name: string): Volume;
+  create(request: { name: string; driver: string; labels: Readonly<Record<string, string>> | undefined; options: Readonly<Record<string, string>> | undefined }): Promise<Volume>;
+  remove(name: string, force: boolean): Promise<void>;
+  prune(filters: Filters): Promise<{ readonly deleted: readonly string[]; readonly reclaimed: number }>;
+  /** Bytes on disk and how many containers use it. */
+  usage(name: string): Promise<{ readonly size: number; readonly references: number }>;
+};
+
+export type Networks = {
+  list(filters: Filters): readonly Network[];
+  find(ref: string): Network;
+  /** The running containers on a network, with their endpoints. */
+  members(network: Network): readonly { readonly container: Container; readonly endpoint: import('../model/network.ts').Endpoint }[];
+};
+
+/** A path's stat as the X-Docker-Container-Path-Stat header has it. `mode` is Go's os.FileMode. */
+export type PathStat = { readonly name: string; readonly size: number; readonly mode: number; readonly mtime: string; readonly linkTarget: string };
+
+export type Archives = {
+  stat(ref: string, path: string): Promise<PathStat>;
+  read(ref: string, path: string): Promise<{ readonly stat: PathStat; readonly tar: Readable }>;
+  write(ref: string, path: string, tar: Readable, options: { noOverwriteDirNonDir: boolean; copyUidGid: boolean }): Promise<void>;
+  export(ref: string): Promise<Readable>;
+  changes(ref: string): Promise<readonly { readonly path: string; readonly kind: 'modified' | 'added' | 'deleted' }[]>;
+};
+
+/** Facts about the machine and the daemon, for /info and /version. */
+export type System = {
+  readonly state: State;
+  facts(): Promise<HostFacts>;
+};
+
+export type HostFacts = {
+  readonly id: string;
+  readonly kernelVersion: string;
+  readonly operatingSystem: string;
+  readonly osVersion: string;
+  readonly architecture: string;
+  readonly hostname: string;
+  readonly processors: number;
+  /** Bytes. */
+  readonly memory: number;
+  readonly cgroupVersion: '1' | '2';
+  readonly cgroupControllers: readonly string[];
+  readonly dataRoot: string;
+  readonly backingFilesystem: string;
+  readonly defaultRuntime: string;
+  readonly runtimes: Readonly<Record<string, { readonly path: string; readonly version: string; readonly commit: string }>>;
+  readonly ipv4Forwarding: boolean;
+  readonly addressPools: readonly { readonly base: string; readonly size: number }[];
+  readonly openFiles: number;
+};

@@ -1,8 +1,10 @@
 import { execa } from 'execa';
-import { copyFile, mkdir, mkdtemp, open, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { enter } from '../compat-tests/support/hosts.ts';
+import { busyboxRootfs } from '../fixtures/busybox-rootfs.ts';
 import { memoryOf } from './memory.ts';
 
 /** NAME=SOCKET[@NETNS[@CLIENT_NETNS]]: an engine's socket, its host's network namespace, and that of a host beside it. */
@@ -19,6 +21,8 @@ export type Engine = {
   readonly version: string;
   /** The name under which the bench makes a thing; `sweep` removes what is named so. */
   own(what: string): string;
+  /** Makes `image` of a root filesystem. */
+  import(rootfs: Buffer): Promise<unknown>;
   /** Runs the docker CLI and resolves to what it prints. */
   docker(...args: string[]): Promise<string>;
   /** Runs the docker CLI and resolves to the milliseconds it took; with `bytes`, insists that it printed as many. */
@@ -29,7 +33,9 @@ export type Engine = {
   fetch(from: 'the host' | 'another host', port: number, path: string): Promise<Transfer>;
   /** MiB of the daemon and all its helpers. */
   memory(): Promise<number>;
+  /** Removes what the bench has made, even after an interruption; `leave` removes its image, too. */
   sweep(): Promise<void>;
+  leave(): Promise<void>;
 };
 
 export type Transfer = { readonly bytes: number; readonly ms: number };
@@ -48,11 +54,12 @@ export function parseAddress(text: string): Address {
 export async function connect(address: Address, signal: AbortSignal): Promise<Engine> {
   const { name, socket, netns, client } = address;
   const env = { DOCKER_HOST: `unix://${socket}`, DOCKER_CLI_HINTS: 'false' };
-  const prefix = `bench-${process.pid}-`;
+  const prefix = `bench-${process.pid}-${name}-`;
 
   const engine = {
     name,
     own: (what: string) => prefix + what,
+    import: (rootfs: Buffer) => execa('docker', ['import', '-c', 'EXPOSE 8080', '-c', 'CMD ["sleep","3600"]', '-', image], { env, cancelSignal: signal, input: rootfs }),
     async docker(...args: string[]) {
       const { stdout } = await execa('docker', args, { env, cancelSignal: signal, timeout: commandTimeout, stdin: 'ignore' });
       return stdout;
@@ -62,7 +69,9 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
       const output = await open(join(scratch, 'output'), 'w');
       try {
         const start = performance.now();
-        await execa('docker', args, { env, cancelSignal: signal, timeout: commandTimeout, stdin: 'ignore', stdout: output.fd });
+        // A descriptor, so that what is printed does not pass through this process; the types of execa know 3 to 9.
+        const stdout = output.fd as 3;
+        await execa('docker', args, { env, cancelSignal: signal, timeout: commandTimeout, stdin: 'ignore', stdout });
         const ms = performance.now() - start;
         const { size } = await output.stat();
         if (bytes !== undefined && size !== bytes) throw new Error(`${size} bytes came out instead of ${bytes}`);
@@ -75,9 +84,9 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
     get: (path: string) => curl([], ['--unix-socket', socket, `http://engine${path}`]),
     async fetch(from: 'the host' | 'another host', port: number, path: string) {
       if (!netns) throw new Error('no NETNS was given');
-      if (from === 'the host') return curl(enter(netns), [`http://127.0.0.1:${port}${path}`]);
+      if (from === 'the host') return curl(enter(netns, []), [`http://127.0.0.1:${port}${path}`]);
       if (!client) throw new Error('no CLIENT_NETNS was given');
-      return curl(enter(client), [`http://${await addressOf(netns)}:${port}${path}`]);
+      return curl(enter(client, []), [`http://${await addressOf(netns)}:${port}${path}`]);
     },
     async memory() {
       if (!netns) throw new Error('no NETNS was given');
@@ -92,6 +101,10 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
         if (!signal.aborted) break;
       }
     },
+    async leave() {
+      await this.sweep();
+      await execa('docker', ['rmi', image], { env, reject: false, timeout: commandTimeout });
+    },
   };
 
   /** Uncancelled, and without complaint: an engine that cannot list networks has none of ours. */
@@ -103,7 +116,7 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
 
   async function curl(entry: readonly string[], args: readonly string[]): Promise<Transfer> {
     const format = '%{http_code} %{size_download} %{time_total}';
-    const [command, ...rest] = [...entry, 'curl', '-sS', '-m', '120', '-o', '/dev/null', '-w', format, ...args] as [string, ...string[]];
+    const [command, ...rest] = [...entry, 'curl', '-sS', '--noproxy', '*', '-m', '120', '-o', '/dev/null', '-w', format, ...args] as [string, ...string[]];
     const { stdout } = await execa(command, rest, { cancelSignal: signal });
     const [status, bytes, seconds] = stdout.split(' ').map(Number);
     if (status !== 200 || bytes === undefined || seconds === undefined) throw new Error(`HTTP status ${status}`);
@@ -113,26 +126,11 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
   return { ...engine, version: await engine.docker('version', '--format', '{{.Server.Version}}') };
 }
 
-/** Loads the one image that all rows run, made from this machine's static busybox. */
+/** The one image that all rows run. */
 export async function importImage(engines: readonly Engine[]) {
-  const scratch = await mkdtemp(join(tmpdir(), 'bench-image-'));
-  try {
-    const root = join(scratch, 'rootfs');
-    const bin = join(root, 'bin');
-    await mkdir(bin, { recursive: true });
-    for (const directory of ['etc', 'tmp', 'proc', 'sys', 'dev']) await mkdir(join(root, directory));
-    await copyFile((await execa('which', ['busybox'])).stdout, join(bin, 'busybox'));
-    const applets = (await execa('busybox', ['--list'])).stdout.split('\n').filter((applet) => applet !== 'busybox');
-    for (const applet of applets) await symlink('busybox', join(bin, applet));
-    const tar = join(scratch, 'rootfs.tar');
-    await execa('tar', ['-C', root, '--owner=0', '--group=0', '-cf', tar, '.']);
-    for (const engine of engines) await engine.docker('import', '-c', 'EXPOSE 8080', '-c', 'CMD ["sleep","3600"]', tar, image);
-  } finally {
-    await rm(scratch, { recursive: true });
-  }
+  const input = await busyboxRootfs();
+  for (const engine of engines) await engine.import(input);
 }
-
-const enter = (netns: string) => ['nsenter', `--net=/run/netns/${netns}`];
 
 /** The first address of a host that is not an engine's bridge. */
 async function addressOf(netns: string): Promise<string> {

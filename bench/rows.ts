@@ -18,7 +18,7 @@ export type Work = {
 export const isSpeed = (unit: Unit) => unit.endsWith('/s');
 
 const lines = 200_000;
-const line = 'a line of the length that programs like to write, sixty-four bytes';
+const line = 'a line about as long as those that programs like to write';
 const printing = ['sh', '-c', `yes '${line}' | head -n ${lines}`];
 const printed = lines * (line.length + 1);
 
@@ -122,8 +122,10 @@ export const works: readonly Work[] = [
     async measure(engine, note) {
       const port = Number(/:(\d+)$/m.exec(await engine.docker('port', engine.own('served'), '8080'))?.[1]);
       for (const [row, from] of [['published port, another host', 'another host'], ['published port, 127.0.0.1', 'the host']] as const) {
-        const { bytes, ms } = await engine.fetch(from, port, '/big');
-        note(row, bytes / 1e9 / (ms / 1e3));
+        // Four of them: one takes but a sixth of a second.
+        const transfers = [];
+        for (let count = 0; count < 4; count++) transfers.push(await engine.fetch(from, port, '/big'));
+        note(row, sum(transfers.map(({ bytes }) => bytes)) / 1e9 / (sum(transfers.map(({ ms }) => ms)) / 1e3));
       }
     },
   },
@@ -132,7 +134,7 @@ export const works: readonly Work[] = [
     rounds: 1,
     rows: {
       '1,000 ports: docker run -d -p': { unit: 'ms', aim: 0.01 },
-      '1,000 ports: memory': { unit: 'MiB', aim: 0.01 },
+      '1,000 ports: memory': { unit: 'MiB', aim: 0.003 },
       '1,000 ports: docker rm -f': { unit: 'ms', aim: 0.01 },
     },
     async measure(engine, note) {
@@ -174,6 +176,8 @@ export function median(values: readonly number[]): number {
   const upper = sorted[middle] ?? Number.NaN;
   return sorted.length % 2 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 /** A container that has done its work and stopped: archives are read from it without a process in the way. */
 const runToEnd = (engine: Engine, name: string, command: readonly string[]) =>

@@ -10,6 +10,9 @@ export type Host = {
   execute(operations: readonly Operation[]): Promise<void>;
   /** As much as possible: resolves to the failures, never throws. */
   attempt(operations: readonly Operation[]): Promise<readonly Error[]>;
+  pathExists(path: string): boolean;
+  /** Bytes a container has written in its own layer, and of all it sees. */
+  sizes(container: import('../model/container.ts').Container, imageSize: number): Promise<{ readonly own: number; readonly root: number }>;
   readonly processes: Processes;
   readonly logs: Logs;
 };

@@ -30,6 +30,14 @@ export type MountPoint = {
   readonly copyUp: boolean;
   /** tmpfs: mount options such as `size=64k`. */
   readonly options: readonly string[];
-  /** Asked for in Mounts of the request (not Binds): inspect shows less of these. */
-  readonly asked: 'bind' | 'mount' | 'image' | 'from';
+  /** A volume's directory to mount instead of all of it; '' for all. */
+  readonly subpath: string;
+  /** A bind whose source is made at start when it is not there. */
+  readonly createSource: boolean;
+  /** Leave out what is mounted below a bind's source. */
+  readonly nonRecursive: boolean;
+  /** Its volume got its name from the engine for this mount, or for the one it was copied from: `rm -v` takes it along. */
+  readonly anonymous: boolean;
+  /** Where the request has it: Binds, Tmpfs (inspect does not show these), Mounts, Volumes (the image's too), VolumesFrom. */
+  readonly asked: 'bind' | 'tmpfs' | 'mount' | 'image' | 'from';
 };

@@ -1,0 +1,465 @@
+import type { Container, ContainerState } from '../model/container.ts';
+import { conflict, EngineError, messageOf, notFound, notModified, systemError } from '../model/errors.ts';
+import type { Sandbox } from '../model/network.ts';
+import type { RecordChange, State } from '../model/state.ts';
+import { planSandbox, type SandboxContext } from '../plan/endpoint.ts';
+import { volumesTakenAlong } from '../plan/volumes.ts';
+import { createAttachments, type Attachments } from './attachments.ts';
+import type { Events } from './events.ts';
+import type { Exit, Host, LogWriter, RunningProcess } from './host.ts';
+import type { Ledger } from './ledger.ts';
+import { createLocks } from './locks.ts';
+
+/** A container's way through its states: begin, end, begin again, be removed. */
+export type Lifecycle = {
+  start(id: string): Promise<void>;
+  /** Sends `signal`, then after `timeout` seconds KILL; resolves when the container has ended. */
+  stop(id: string, signal: number, timeout: number): Promise<void>;
+  /** One signal, without waiting. */
+  signal(container: Container, signal: number): void;
+  /** Remembers that a client wanted it to end, so that no restart policy undoes that. */
+  stoppedByClient(id: string): Promise<void>;
+  /** Resolves when the process has ended and that is on record. */
+  ended(id: string): Promise<void>;
+  pause(id: string): Promise<void>;
+  unpause(id: string): Promise<void>;
+  /** `ref` is what the client called it, for the refusal. */
+  remove(id: string, options: { force: boolean; volumes: boolean; ref?: string }): Promise<void>;
+  /** Takes up what an earlier daemon left running. */
+  adopt(container: Container): Promise<void>;
+  attachments(id: string): Attachments;
+  process(id: string): RunningProcess | undefined;
+  /** Calls back at the end of the container's process, and when it is removed. */
+  watch(id: string, listener: (what: 'ended' | 'removed', exit: Exit | undefined) => void): () => void;
+};
+
+export type LifecycleParts = {
+  readonly ledger: Ledger;
+  readonly host: Host;
+  readonly events: Events;
+  readonly sandboxContext: () => SandboxContext;
+  /** Writes the container's files and gives the runtime spec of its first process. */
+  readonly prepare: (container: Container, state: State) => Promise<import('../model/json.ts').JsonObject>;
+  readonly execsEnded: (containerId: string) => void;
+};
+
+type Live = { readonly process: RunningProcess; readonly log: LogWriter };
+
+const SIGKILL = 9;
+/** Restart delays in milliseconds: 100, doubled each time, at most a minute; a run of ten seconds begins anew. */
+const [FIRST_DELAY, LONGEST_DELAY, LONG_RUN] = [100, 60_000, 10_000];
+/** A process that KILL does not end within this many milliseconds hangs in the kernel. */
+const KILL_PATIENCE = 10_000;
+
+export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
+  const { ledger, host, events } = parts;
+  const inTurn = createLocks();
+  const ending = new Map<string, Promise<void>>();
+  const locked = <T>(id: string, work: () => Promise<T>): Promise<T> =>
+    inTurn(id, async () => {
+      await ending.get(id);
+      return work();
+    });
+  const live = new Map<string, Live>();
+  const attached = new Map<string, Attachments>();
+  const watchers = new Map<string, Set<(what: 'ended' | 'removed', exit: Exit | undefined) => void>>();
+  const restarts = new Map<string, { timer: NodeJS.Timeout; delay: number }>();
+  /** Containers that go as soon as their process has ended: removal joins the change that records the end. */
+  const leaving = new Map<string, { volumes: boolean; gone: () => void }>();
+
+  const recordOf = (id: string): Container => {
+    const container = ledger.state.containers.get(id);
+    if (!container) throw notFound(`No such container: ${id}`);
+    return container;
+  };
+
+  const attachments = (id: string): Attachments => {
+    const known = attached.get(id);
+    if (known) return known;
+    const made = createAttachments();
+    attached.set(id, made);
+    return made;
+  };
+
+  const tell = (id: string, what: 'ended' | 'removed', exit: Exit | undefined): void => {
+    for (const listener of [...(watchers.get(id) ?? [])]) listener(what, exit);
+    if (what === 'removed') watchers.delete(id);
+  };
+
+  const put = (container: Container): RecordChange => ({ collection: 'containers', key: container.id, record: container });
+  const withState = (container: Container, state: Partial<ContainerState>): Container => ({ ...container, state: { ...container.state, ...state } });
+  const update = (id: string, state: Partial<ContainerState>) =>
+    ledger.change((now) => {
+      const container = now.containers.get(id);
+      return { changes: container ? [put(withState(container, state))] : [], result: undefined };
+    });
+
+  const emit = (container: Container, action: string, attributes: Record<string, string> = {}): void =>
+    events.emit({ type: 'container', action, id: container.id, attributes: { ...container.spec.labels, image: container.spec.image, name: container.name, ...attributes } });
+
+  const emitNetworks = (container: Container, sandbox: Sandbox | undefined, action: 'connect' | 'disconnect'): void => {
+    for (const { networkId, networkName } of sandbox?.endpoints ?? [])
+      events.emit({ type: 'network', action, id: networkId, attributes: { container: container.id, name: networkName, type: 'bridge' } });
+  };
+
+  const emitVolumes = (container: Container, action: 'mount' | 'unmount'): void => {
+    for (const mount of container.mounts)
+      if (mount.type === 'volume')
+        events.emit({
+          type: 'volume',
+          action,
+          id: mount.name,
+          attributes: action === 'mount'
+            ? { container: container.id, destination: mount.destination, driver: mount.driver, propagation: mount.propagation, 'read/write': String(!mount.readonly) }
+            : { container: container.id, driver: mount.driver },
+        });
+  };
+
+  const start = async (id: string, again = false): Promise<void> => {
+    const before = recordOf(id);
+    if (before.state.status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
+    if (before.state.status === 'running') throw notModified();
+    if (before.state.status === 'removing') throw conflict('container is marked for removal and cannot be started');
+    cancelRestart(id);
+    const log = host.logs.open(id, before.spec.log.options);
+    const clients = attachments(id);
+    try {
+      const planned = await raiseSandbox(id);
+      const spec = await parts.prepare(planned, ledger.state);
+      let process: RunningProcess | undefined;
+      // Should it end before its beginning is on record, the end waits for that.
+      let ended: Exit | undefined;
+      let recorded = false;
+      process = await host.processes.start({
+        id,
+        run: { kind: 'container', spec, runtime: planned.spec.runtime },
+        tty: planned.spec.tty,
+        stdin: planned.spec.openStdin,
+        output: (stream, chunk) => {
+          log.write(stream, chunk);
+          return clients.output(stream, chunk);
+        },
+        exited: (exit) => {
+          ended = exit;
+          if (recorded) void finish(id, exit);
+        },
+      });
+      const startedAt = host.now();
+      live.set(id, { process, log });
+      clients.begin(process);
+      await update(id, {
+        status: 'running',
+        pid: process.pid,
+        pidStart: process.pidStart,
+        startedAt,
+        finishedAt: before.state.finishedAt,
+        exitCode: 0,
+        error: '',
+        oomKilled: false,
+        ...(again ? {} : { restartCount: 0, stoppedByClient: false }),
+      });
+      emitVolumes(planned, 'mount');
+      emitNetworks(planned, planned.sandbox, 'connect');
+      emit(planned, 'start');
+      recorded = true;
+      if (ended) void finish(id, ended);
+    } catch (error) {
+      log.close();
+      live.delete(id);
+      clients.end();
+      attached.delete(id);
+      await lower(id, error);
+      throw error;
+    }
+  };
+
+  /** Addresses and ports for the container, and its namespaces and mounts on the host. */
+  const raiseSandbox = async (id: string): Promise<Container> => {
+    const busy = new Set<string>();
+    for (;;) {
+      const context = { ...parts.sandboxContext(), busy };
+      try {
+        return await ledger.change((state) => {
+          const container = state.containers.get(id);
+          if (!container) throw notFound(`No such container: ${id}`);
+          const next = { ...container, sandbox: planSandboxNamed(state, container, context) };
+          return { changes: [put(next)], result: next };
+        });
+      } catch (error) {
+        // Something of the host's has a port that was ours to choose: choose another.
+        const { hostPort, protocol } = error as { hostPort?: number; protocol?: string };
+        const container = recordOf(id);
+        const fixed = container.spec.portRequests.some(({ hostPorts }) => hostPorts?.first === hostPort && hostPorts?.last === hostPort);
+        if (hostPort === undefined || fixed || busy.size > 1000) throw hostPort === undefined ? error : endpointError(container, error);
+        busy.add(`${protocol} ${hostPort}`);
+      }
+    }
+  };
+
+  const planSandboxNamed = (state: State, container: Container, context: SandboxContext): Sandbox => {
+    try {
+      return planSandbox(state, container, context);
+    } catch (error) {
+      if (/port is already allocated|all ports are allocated/.test(messageOf(error))) throw endpointError(container, error, context.hex(32));
+      if (error instanceof EngineError) throw new EngineError(error.kind, `failed to set up container networking: ${error.message}`, { cause: error });
+      throw error;
+    }
+  };
+
+  const endpointError = (container: Container, error: unknown, endpoint = parts.sandboxContext().hex(32)): EngineError =>
+    systemError(
+      `failed to set up container networking: driver failed programming external connectivity on endpoint ${container.name} (${endpoint}): ${messageOf(error)}`,
+      error,
+    );
+
+  /** A start that failed: the sandbox goes, the reason stays. */
+  const lower = async (id: string, error: unknown): Promise<void> => {
+    const { exitCode = 128 } = error as { exitCode?: number };
+    await ledger.settle((state) => {
+      const container = state.containers.get(id);
+      if (!container) return { changes: [], result: undefined };
+      const { startedAt } = container.state;
+      const next = withState(container, { status: startedAt === undefined ? 'created' : 'exited', pid: 0, pidStart: 0, exitCode, error: messageOf(error) });
+      return { changes: [put({ ...next, sandbox: undefined })], result: undefined };
+    });
+    const container = ledger.state.containers.get(id);
+    if (container?.spec.autoRemove) await discard(id, { volumes: true });
+  };
+
+  /** The process has ended. Whoever wants the container next waits until that is on record. */
+  const finish = (id: string, exit: Exit): Promise<void> => {
+    const work = settleEnd(id, exit).finally(() => {
+      if (ending.get(id) === work) ending.delete(id);
+    });
+    ending.set(id, work);
+    return work;
+  };
+
+  /** Its sandbox goes, and the container too if it was to. */
+  const settleEnd = async (id: string, exit: Exit): Promise<void> => {
+    const container = ledger.state.containers.get(id);
+    live.get(id)?.log.close();
+    live.delete(id);
+    const clients = attached.get(id);
+    attached.delete(id);
+    if (!container) return;
+    parts.execsEnded(id);
+    const { startedAt = exit.at } = container.state;
+    const duration = Math.max(0, Math.floor((Date.parse(exit.at) - Date.parse(startedAt)) / 1000));
+    const delay = restartDelay(container, exit, Date.parse(exit.at) - Date.parse(startedAt));
+    const departure = leaving.get(id) ?? (container.spec.autoRemove && delay === undefined ? { volumes: true, gone: () => {} } : undefined);
+    const ended: Partial<ContainerState> = {
+      status: delay === undefined ? 'exited' : 'restarting',
+      pid: 0,
+      pidStart: 0,
+      exitCode: exit.code,
+      finishedAt: exit.at,
+    };
+    // Clients see the end of the output at once; what waits for the container waits for its records.
+    clients?.end();
+    if (departure) await discard(id, departure);
+    else {
+      await ledger.settle((state) => {
+        const now = state.containers.get(id);
+        return { changes: now ? [put({ ...withState(now, ended), sandbox: undefined })] : [], result: undefined };
+      });
+    }
+    host.processes.forget(id);
+    emitNetworks(container, container.sandbox, 'disconnect');
+    emitVolumes(container, 'unmount');
+    emit(container, 'die', { execDuration: String(duration), exitCode: String(exit.code) });
+    tell(id, 'ended', exit);
+    if (departure) {
+      leaving.delete(id);
+      emit(container, 'destroy');
+      tell(id, 'removed', exit);
+      departure.gone();
+    } else if (delay !== undefined) scheduleRestart(id, delay);
+  };
+
+  /** The record goes, and all the host has of it; with it the volumes nobody else uses. */
+  const discard = async (id: string, { volumes }: { volumes: boolean }): Promise<void> => {
+    const container = ledger.state.containers.get(id);
+    if (!container) return;
+    const taken = await ledger.settle((state) => {
+      const now = state.containers.get(id);
+      const along = now && volumes ? volumesTakenAlong(now, state.containers.values()) : [];
+      const changes: RecordChange[] = [
+        { collection: 'containers', key: id, record: undefined },
+        ...along.map((name): RecordChange => ({ collection: 'volumes', key: name, record: undefined })),
+      ];
+      return { changes: now ? changes : [], result: along };
+    });
+    for (const name of taken) events.emit({ type: 'volume', action: 'destroy', id: name, attributes: { driver: 'local' } });
+  };
+
+  const restartDelay = (container: Container, exit: Exit, ran: number): number | undefined => {
+    const { restart } = container.spec;
+    if (container.state.stoppedByClient || leaving.has(container.id) || restart.name === 'no') return undefined;
+    if (restart.name === 'on-failure' && (exit.code === 0 || (restart.maximum > 0 && container.state.restartCount >= restart.maximum))) return undefined;
+    const last = restarts.get(container.id)?.delay;
+    return last === undefined || ran > LONG_RUN ? FIRST_DELAY : Math.min(last * 2, LONGEST_DELAY);
+  };
+
+  const scheduleRestart = (id: string, delay: number): void => {
+    const timer = setTimeout(() => {
+      void locked(id, async () => {
+        const container = ledger.state.containers.get(id);
+        if (container?.state.status !== 'restarting') return;
+        await update(id, { status: 'exited', restartCount: container.state.restartCount + 1 });
+        await start(id, true).catch(() => {});
+        restarts.set(id, { timer, delay });
+      });
+    }, delay);
+    restarts.set(id, { timer, delay });
+  };
+
+  const cancelRestart = (id: string): void => {
+    const waiting = restarts.get(id);
+    if (waiting) clearTimeout(waiting.timer);
+    restarts.delete(id);
+  };
+
+  const ended = (id: string): Promise<void> =>
+    new Promise((resolve) => {
+      const stop = watch(id, () => {
+        stop();
+        resolve();
+      });
+      if (!live.has(id) && !ending.has(id)) {
+        stop();
+        resolve();
+      }
+    });
+
+  const watch: Lifecycle['watch'] = (id, listener) => {
+    const own = watchers.get(id) ?? new Set();
+    watchers.set(id, own);
+    own.add(listener);
+    return () => {
+      own.delete(listener);
+      if (own.size === 0 && watchers.get(id) === own) watchers.delete(id);
+    };
+  };
+
+  const send = (container: Container, signal: number): void => host.processes.signal(container.state.pid, container.state.pidStart, signal);
+
+  const within = async (done: Promise<void>, milliseconds: number): Promise<boolean> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)));
+    const result = await Promise.race([done.then(() => true), late]);
+    clearTimeout(timer);
+    return result;
+  };
+
+  const unfreeze = async (container: Container): Promise<void> => {
+    if (container.state.status === 'paused') await host.processes.unpause(container.id, container.spec.runtime);
+  };
+
+  const kill = async (container: Container): Promise<void> => {
+    const done = ended(container.id);
+    send(container, SIGKILL);
+    await unfreeze(container);
+    if (!(await within(done, KILL_PATIENCE))) throw systemError(`tried to kill container, but did not receive an exit event: ${container.id}`);
+  };
+
+  return {
+    start: (id) => locked(id, () => start(id)),
+    signal(container, signal) {
+      send(container, signal);
+    },
+    stoppedByClient: (id) => update(id, { stoppedByClient: true }),
+    ended,
+    pause: (id) =>
+      locked(id, async () => {
+        await host.processes.pause(id, recordOf(id).spec.runtime);
+        await update(id, { status: 'paused' });
+      }),
+    unpause: (id) =>
+      locked(id, async () => {
+        await host.processes.unpause(id, recordOf(id).spec.runtime);
+        await update(id, { status: 'running' });
+      }),
+    stop: (id, signal, timeout) =>
+      locked(id, async () => {
+        const container = recordOf(id);
+        if (container.state.status === 'restarting') {
+          cancelRestart(id);
+          await update(id, { status: 'exited', stoppedByClient: true });
+          return;
+        }
+        if (!live.has(id)) return;
+        await update(id, { stoppedByClient: true });
+        const done = ended(id);
+        emit(container, 'kill', { signal: String(signal) });
+        send(container, signal);
+        if (!(timeout < 0 ? await done.then(() => true) : await within(done, timeout * 1000))) {
+          emit(container, 'kill', { signal: String(SIGKILL) });
+          await kill(container);
+        }
+        emit(container, 'stop');
+      }),
+    remove: (id, { force, volumes, ref = id }) =>
+      locked(id, async () => {
+        const container = recordOf(id);
+        cancelRestart(id);
+        if (live.has(id)) {
+          if (!force) throw conflict(
+            `cannot remove container "${ref}": container is ${container.state.status}: ${container.state.status === 'paused' ? 'unpause and then ' : ''}stop the container before removing or force remove`,
+          );
+          const gone = new Promise<void>((resolve) => leaving.set(id, { volumes, gone: resolve }));
+          try {
+            await update(id, { stoppedByClient: true });
+            emit(container, 'kill', { signal: String(SIGKILL) });
+            await kill(container);
+            await gone;
+          } finally {
+            leaving.delete(id);
+          }
+          return;
+        }
+        await discard(id, { volumes });
+        host.processes.forget(id);
+        emit(container, 'destroy');
+        tell(id, 'removed', undefined);
+      }),
+    async adopt(container) {
+      const { id, state, spec } = container;
+      if (state.status === 'restarting') {
+        scheduleRestart(id, FIRST_DELAY);
+        return;
+      }
+      const log = host.logs.open(id, spec.log.options);
+      const clients = attachments(id);
+      let early: Exit | undefined;
+      let ready = false;
+      const found = await host.processes.adopt(
+        id,
+        { pid: state.pid, pidStart: state.pidStart, tty: spec.tty, stdin: spec.openStdin },
+        {
+          output: (stream, chunk) => {
+            log.write(stream, chunk);
+            return clients.output(stream, chunk);
+          },
+          exited: (exit) => {
+            early = exit;
+            if (ready) void finish(id, exit);
+          },
+        },
+      );
+      if (found && 'pid' in found) {
+        live.set(id, { process: found, log });
+        clients.begin(found);
+        ready = true;
+        if (early) await finish(id, early);
+      } else {
+        log.close();
+        // Nobody wrote down how it ended: the host went down under it.
+        await finish(id, found?.exit ?? { code: 255, at: host.now() });
+      }
+    },
+    attachments,
+    process: (id) => live.get(id)?.process,
+    watch,
+  };
+};

@@ -1,0 +1,70 @@
+import { desired, type Layout } from '../plan/desired.ts';
+import { baseFirewall, FOREIGN_CHAINS, foldChains, isOurs } from '../plan/firewall.ts';
+import type { Family, HostObject, Operation } from '../operations/operation.ts';
+import type { Ledger } from './ledger.ts';
+import type { Lifecycle } from './lifecycle.ts';
+
+/** What starting up needs of the host besides what every call needs. */
+export type ReconcileHost = {
+  attempt(operations: readonly Operation[]): Promise<readonly Error[]>;
+  observe(keep: ReadonlySet<string>): Promise<{ missing(wanted: readonly HostObject[]): HostObject[]; leftovers(wanted: readonly HostObject[]): HostObject[] }>;
+  readonly firewall: {
+    list(family: Family): Promise<ReadonlyMap<string, readonly string[]>>;
+    replace(family: Family, chains: ReadonlyMap<string, readonly string[]>, lines: readonly { readonly table: string; readonly line: string }[]): Promise<void>;
+  };
+  /** Removes what is left of processes that no record names. */
+  sweep(known: ReadonlySet<string>): Promise<void>;
+};
+
+/**
+ * Starting up is a change like any other: from what is there to what should be. Containers that still run are taken up,
+ * those that ended meanwhile are put to rest, then the host is made to have what the state wants, and nothing else of ours.
+ */
+export const reconcile = async ({ ledger, host, lifecycle, layout, families, log }: {
+  ledger: Ledger;
+  host: ReconcileHost;
+  lifecycle: Lifecycle;
+  layout: Layout;
+  families: readonly Family[];
+  log: (message: string) => void;
+}): Promise<void> => {
+  const running = [...ledger.state.containers.values()].filter(({ sandbox, state }) => sandbox !== undefined || ['running', 'paused', 'restarting', 'removing'].includes(state.status));
+  await Promise.all(running.map((container) => lifecycle.adopt(container)));
+
+  const wanted = desired(layout, ledger.state);
+  const observed = await host.observe(new Set(['init', ...[...ledger.state.layers.keys()].map((id) => id.replace('sha256:', ''))]));
+  const operations: Operation[] = [
+    ...observed.leftovers(wanted).map((object): Operation => ({ action: 'remove', object })),
+    ...observed.missing(wanted).map((object): Operation => ({ action: 'add', object })),
+  ];
+  for (const error of await host.attempt(operations)) log(error.message);
+  await host.sweep(new Set(ledger.state.containers.keys()));
+  if (layout.iptables) for (const family of families) await reconcileFirewall(host, family, wanted);
+};
+
+/** One transaction a family, and none when everything is as it should be. */
+export const reconcileFirewall = async (host: Pick<ReconcileHost, 'firewall'>, family: Family, wanted: readonly HostObject[]): Promise<boolean> => {
+  const there = await host.firewall.list(family);
+  const { chains, shared } = foldChains([...baseFirewall(family), ...wanted], family);
+  const wantedShared = new Map<string, string[]>();
+  for (const { table, chain, spec } of shared) {
+    const key = `${table} ${chain}`;
+    wantedShared.set(key, [...(wantedShared.get(key) ?? []), spec.join(' ')]);
+  }
+  const changed = new Map([...chains].filter(([key, rules]) => !sameLines(there.get(key), rules)));
+  const foreign = FOREIGN_CHAINS.filter((name) => !there.has(`filter ${name}`)).map((name) => ({ table: 'filter', line: `:${name} - [0:0]` }));
+  const lines: { table: string; line: string }[] = [];
+  for (const [key, rules] of there) {
+    const [table = '', chain = ''] = key.split(' ');
+    if (chains.has(key)) continue;
+    for (const rule of rules) if (isOurs(table, chain, rule) && !(wantedShared.get(key) ?? []).includes(rule)) lines.push({ table, line: `-D ${chain} ${rule}` });
+  }
+  for (const { table, chain, spec, at } of shared)
+    if (!(there.get(`${table} ${chain}`) ?? []).includes(spec.join(' '))) lines.push({ table, line: `${at === 'top' ? '-I' : '-A'} ${chain} ${spec.join(' ')}` });
+  if (changed.size === 0 && foreign.length === 0 && lines.length === 0) return false;
+  await host.firewall.replace(family, changed, [...foreign, ...lines]);
+  return true;
+};
+
+const sameLines = (a: readonly string[] | undefined, b: readonly string[]): boolean => a !== undefined && a.length === b.length && a.every((line, i) => line === b[i]);
+

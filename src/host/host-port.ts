@@ -1,0 +1,115 @@
+import dgram from 'node:dgram';
+import net from 'node:net';
+import type { KindOf } from '../operations/operation.ts';
+
+type HostPort = KindOf<'host-port'>;
+
+/** Somebody on the host has the port already, or the address is not the host's. */
+export class HostPortError extends Error {
+  readonly protocol: string;
+  readonly hostPort: number;
+  constructor(object: HostPort, why: string, cause: unknown) {
+    const { hostAddress, hostPort, address, port, protocol } = object;
+    super(`failed to bind host port for ${bracketed(hostAddress)}:${hostPort}:${address}:${port}/${protocol}: ${why}`, { cause });
+    this.name = 'HostPortError';
+    this.protocol = protocol;
+    this.hostPort = hostPort;
+  }
+}
+
+const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);
+
+export type HostPorts = { put(object: HostPort): Promise<void>; drop(object: HostPort): Promise<void> };
+
+/**
+ * Holds the published ports on the host: nobody else can take them, and what no DNAT rule catches (IPv6, 127.0.0.1,
+ * a container on the same bridge calling the host's address) is carried to the container from here.
+ */
+export const createHostPorts = (): HostPorts => {
+  const held = new Map<string, () => void>();
+  const keyOf = ({ protocol, hostAddress, hostPort }: HostPort): string => `${protocol} ${hostAddress} ${hostPort}`;
+  return {
+    async put(object) {
+      const key = keyOf(object);
+      held.get(key)?.();
+      held.delete(key);
+      const hold = { tcp: holdTcp, udp: holdUdp, sctp: holdNothing }[object.protocol];
+      held.set(key, await hold(object));
+    },
+    async drop(object) {
+      held.get(keyOf(object))?.();
+      held.delete(keyOf(object));
+    },
+  };
+};
+
+/** Node has no SCTP sockets; the rules alone carry it. */
+const holdNothing = async (): Promise<() => void> => () => {};
+
+const WHY: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'address already in use',
+  EADDRNOTAVAIL: 'cannot assign requested address',
+  EACCES: 'permission denied',
+};
+
+const why = (error: NodeJS.ErrnoException): string => WHY[error.code ?? ''] ?? error.message;
+
+const holdTcp = (object: HostPort): Promise<() => void> =>
+  new Promise((resolve, reject) => {
+    const open = new Set<net.Socket>();
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
+      const upstream = net.connect({ host: object.address, port: object.port, allowHalfOpen: true, noDelay: true });
+      for (const socket of [client, upstream]) {
+        open.add(socket);
+        socket.on('close', () => open.delete(socket));
+        // Either end gone: the other has nobody to talk to.
+        socket.on('error', () => { client.destroy(); upstream.destroy(); });
+      }
+      upstream.once('connect', () => { client.pipe(upstream); upstream.pipe(client); });
+    });
+    server.once('error', (error) => reject(new HostPortError(object, why(error), error)));
+    server.listen({ host: object.hostAddress, port: object.hostPort, ipv6Only: true, exclusive: true, backlog: 4096 }, () =>
+      resolve(() => {
+        server.close();
+        for (const socket of open) socket.destroy();
+      }),
+    );
+  });
+
+/** How long an answer may take: as conntrack's for UDP that was answered once. */
+const UDP_IDLE_MS = 90_000;
+
+const holdUdp = (object: HostPort): Promise<() => void> =>
+  new Promise((resolve, reject) => {
+    const family = object.hostAddress.includes(':') ? 'udp6' : 'udp4';
+    const socket = dgram.createSocket({ type: family, ipv6Only: true, reuseAddr: false });
+    const clients = new Map<string, { upstream: dgram.Socket; timer: NodeJS.Timeout }>();
+    const forget = (key: string): void => {
+      const client = clients.get(key);
+      clients.delete(key);
+      if (!client) return;
+      clearTimeout(client.timer);
+      client.upstream.close();
+    };
+    const clientOf = (key: string, back: dgram.RemoteInfo): dgram.Socket => {
+      const known = clients.get(key);
+      if (known) {
+        known.timer.refresh();
+        return known.upstream;
+      }
+      const upstream = dgram.createSocket('udp4');
+      upstream.on('message', (message) => socket.send(message, back.port, back.address));
+      upstream.on('error', () => forget(key));
+      clients.set(key, { upstream, timer: setTimeout(() => forget(key), UDP_IDLE_MS).unref() });
+      return upstream;
+    };
+    socket.on('message', (message, from) => clientOf(`${from.address} ${from.port}`, from).send(message, object.port, object.address));
+    socket.once('error', (error) => reject(new HostPortError(object, why(error), error)));
+    socket.bind({ address: object.hostAddress, port: object.hostPort, exclusive: true }, () => {
+      socket.removeAllListeners('error').on('error', () => {});
+      resolve(() => {
+        socket.close();
+        for (const key of [...clients.keys()]) forget(key);
+      });
+    });
+  });

@@ -1,0 +1,131 @@
+import type { Family, KindOf, Operation } from '../operations/operation.ts';
+import { run, runQuick } from './command.ts';
+
+type FirewallObject = KindOf<'chain'> | KindOf<'rule'>;
+export type FirewallOperation = Operation & { readonly object: FirewallObject };
+
+const TOOLS = { ipv4: ['iptables-restore', 'iptables-save'], ipv6: ['ip6tables-restore', 'ip6tables-save'] } as const;
+const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
+
+export type Iptables = {
+  /** One transaction a family. Changes that wait for each other go together. */
+  apply(operations: readonly FirewallOperation[]): Promise<void>;
+  /** What is there: "TABLE CHAIN" to its rules, as `iptables-save` lists them; built-in chains included. */
+  list(family: Family): Promise<ReadonlyMap<string, readonly string[]>>;
+  /** These chains hold exactly these rules from now on; and these lines are run besides. One transaction. */
+  replace(family: Family, chains: ReadonlyMap<string, readonly string[]>, lines: readonly { readonly table: string; readonly line: string }[]): Promise<void>;
+};
+
+type Waiting = { readonly operations: readonly FirewallOperation[]; readonly done: () => void; readonly failed: (error: unknown) => void };
+
+export const createIptables = (): Iptables => {
+  let waiting: Waiting[] = [];
+  let busy = false;
+
+  const drain = async (): Promise<void> => {
+    if (busy) return;
+    busy = true;
+    while (waiting.length > 0) {
+      const batch = waiting;
+      waiting = [];
+      try {
+        await applyAll(batch.flatMap(({ operations }) => operations));
+        for (const { done } of batch) done();
+      } catch {
+        // One of them is bad, and a transaction is whole: each alone, so that only the bad one fails.
+        for (const { operations, done, failed } of batch) await applyAll(operations).then(done, failed);
+      }
+    }
+    busy = false;
+  };
+
+  return {
+    apply: (operations) =>
+      new Promise((done, failed) => {
+        waiting.push({ operations, done, failed });
+        void drain();
+      }),
+    list,
+    replace: async (family, chains, lines) => {
+      const tables = new Map<string, string[]>();
+      const into = (table: string, ...more: string[]): void => void tables.set(table, [...(tables.get(table) ?? []), ...more]);
+      for (const key of chains.keys()) {
+        const [table = '', chain = ''] = key.split(' ');
+        into(table, `:${chain} - [0:0]`);
+      }
+      for (const { table, line } of lines) into(table, line);
+      for (const [key, rules] of chains) {
+        const [table = '', chain = ''] = key.split(' ');
+        into(table, ...rules.map((rule) => `-A ${chain} ${rule}`));
+      }
+      await restore(family, tables);
+    },
+  };
+};
+
+const applyAll = async (operations: readonly FirewallOperation[]): Promise<void> => {
+  await Promise.all(
+    FAMILIES.map(async (family) => {
+      const own = operations.filter(({ object }) => object.family === family);
+      if (own.length === 0) return;
+      try {
+        await restore(family, tablesOf(own));
+      } catch (error) {
+        // "Already gone" and "already there" are success, but fail a transaction: look, leave those out, try once more.
+        const left = stillNeeded(own, await list(family));
+        if (left.length === own.length) throw error;
+        if (left.length > 0) await restore(family, tablesOf(left));
+      }
+    }),
+  );
+};
+
+const lineOf = ({ action, object }: FirewallOperation): string =>
+  object.kind === 'chain'
+    ? action === 'add' ? `:${object.name} - [0:0]` : `-X ${object.name}`
+    : `${action === 'remove' ? '-D' : object.at === 'top' ? '-I' : '-A'} ${object.chain} ${object.spec.join(' ')}`;
+
+const tablesOf = (operations: readonly FirewallOperation[]): Map<string, string[]> => {
+  const tables = new Map<string, string[]>();
+  for (const operation of operations) {
+    const lines = tables.get(operation.object.table) ?? [];
+    lines.push(lineOf(operation));
+    tables.set(operation.object.table, lines);
+  }
+  return tables;
+};
+
+const stillNeeded = (operations: readonly FirewallOperation[], there: ReadonlyMap<string, readonly string[]>): FirewallOperation[] =>
+  operations.filter(({ action, object }) => {
+    const present =
+      object.kind === 'chain'
+        ? there.has(`${object.table} ${object.name}`)
+        : (there.get(`${object.table} ${object.chain}`) ?? []).includes(object.spec.join(' '));
+    return present === (action === 'remove');
+  });
+
+const restore = async (family: Family, tables: ReadonlyMap<string, readonly string[]>): Promise<void> => {
+  const text = [...tables].map(([table, lines]) => `*${table}\n${lines.map(checked).join('\n')}\nCOMMIT\n`).join('');
+  await runQuick([TOOLS[family][0], '--wait', '--noflush'], text);
+};
+
+/** The input of iptables-restore is a grammar: a line break in a word would be a rule of its own. */
+const checked = (line: string): string => {
+  if (!/^[\w.,:/!\[\] =+-]+$/.test(line)) throw new Error(`refused as a firewall rule: ${JSON.stringify(line)}`);
+  return line;
+};
+
+const list = async (family: Family): Promise<ReadonlyMap<string, readonly string[]>> => {
+  const { stdout } = await run([TOOLS[family][1]]);
+  const chains = new Map<string, string[]>();
+  let table = '';
+  for (const line of stdout.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1);
+    else if (line.startsWith(':')) chains.set(`${table} ${line.slice(1).split(' ')[0]}`, []);
+    else if (line.startsWith('-A ')) {
+      const [, chain = ''] = line.split(' ');
+      chains.get(`${table} ${chain}`)?.push(line.slice(`-A ${chain} `.length));
+    }
+  }
+  return chains;
+};

@@ -1,0 +1,74 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { systemError } from '../model/errors.ts';
+import { libc, mountCgroup } from './syscalls.ts';
+
+/** What has to be true of the machine before the first container. */
+
+const flock = libc.func('int flock(int fd, int operation)');
+const [LOCK_EX, LOCK_NB] = [2, 4];
+
+/**
+ * Keeps a second daemon off the same roots. The kernel lets go of the lock when this process ends, however it ends.
+ */
+export const lockRoot = (root: string): void => {
+  fs.mkdirSync(root, { recursive: true, mode: 0o711 });
+  const fd = fs.openSync(path.join(root, 'berth.lock'), 'w', 0o600);
+  if (flock(fd, LOCK_EX | LOCK_NB) !== 0) throw systemError(`another berthd is running with ${root}`);
+};
+
+/** Turns the kernel's forwarding on in the daemon's own network namespace. True when it was off. */
+export const forwardPackets = (): boolean => {
+  const file = '/proc/sys/net/ipv4/ip_forward';
+  if (fs.readFileSync(file, 'utf8').trim() === '1') return false;
+  fs.writeFileSync(file, '1');
+  return true;
+};
+
+const CGROUPS = '/sys/fs/cgroup';
+const UNIFIED = `${CGROUPS}/unified/cgroup.controllers`;
+
+/**
+ * On a hybrid host (cgroup v1, with an empty v2 beside it) crun wants every controller on v1, and some may never have been
+ * mounted. Mounting one takes it from v2, wherever the mount is: ours are under EXEC_ROOT/cgroup.
+ * Says whether crun will run.
+ */
+export const claimControllers = (execRoot: string): boolean => {
+  if (!fs.existsSync(UNIFIED)) return true;
+  const left = (): string[] => fs.readFileSync(UNIFIED, 'utf8').trim().split(' ').filter(Boolean);
+  for (const controller of left()) {
+    const target = path.join(execRoot, 'cgroup', controller);
+    try {
+      fs.mkdirSync(target, { recursive: true });
+      mountCgroup(controller, target);
+    } catch {
+      // A controller that v2 alone has (or another mount holds) stays there; then it is runc that runs containers.
+    }
+  }
+  return left().length === 0;
+};
+
+/** The layer beneath every container's own: the places where files and file systems of the engine's are mounted. */
+export const makeInitLayer = (diff: string): void => {
+  for (const name of ['dev/pts', 'dev/shm', 'proc', 'sys', 'etc']) fs.mkdirSync(path.join(diff, name), { recursive: true, mode: 0o755 });
+  for (const name of ['etc/hostname', 'etc/hosts', 'etc/resolv.conf', 'dev/console', '.dockerenv']) {
+    const file = path.join(diff, name);
+    if (!fs.existsSync(file)) fs.writeFileSync(file, '', { mode: 0o755 });
+  }
+  const mtab = path.join(diff, 'etc/mtab');
+  if (!fs.lstatSync(mtab, { throwIfNoEntry: false })) fs.symlinkSync('/proc/mounts', mtab);
+};
+
+/** Where programs are looked for: PATH, and where Debian has those that root runs. */
+export const findProgram = (name: string): string | undefined =>
+  [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
+    .filter((directory) => directory.startsWith('/'))
+    .map((directory) => path.join(directory, name))
+    .find((file) => {
+      try {
+        fs.accessSync(file, fs.constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });

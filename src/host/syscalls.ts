@@ -1,0 +1,145 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import koffi from 'koffi';
+
+/** The one door to system calls Node has no name for. Every function throws an Error with `code` and `syscall`, as Node's own do. */
+export const libc = koffi.load('libc.so.6');
+
+const c = {
+  mount: libc.func('int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)'),
+  umount2: libc.func('int umount2(const char *target, int flags)'),
+  unshare: libc.func('int unshare(int flags)'),
+  setns: libc.func('int setns(int fd, int type)'),
+  mkfifo: libc.func('int mkfifo(const char *path, uint mode)'),
+  ioctl: libc.func('int ioctl(int fd, ulong request, void *argument)'),
+  syscall: libc.func('long syscall(long number, long a, long b, long c)'),
+  fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
+};
+
+const MS_RDONLY = 1;
+const MS_REMOUNT = 32;
+const MS_BIND = 4096;
+const MS_REC = 16384;
+const MS_PRIVATE = 1 << 18;
+const MNT_DETACH = 2;
+const CLONE_NEWNET = 0x40000000;
+const TIOCSWINSZ = 0x5414;
+const F_SETPIPE_SZ = 1031;
+const SYS_PIDFD_OPEN = 434;
+const SYS_PIDFD_GETFD = 438;
+
+const check = (result: number, syscall: string, what: string): void => {
+  if (result !== -1) return;
+  const errno = koffi.errno();
+  const code = Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
+  throw Object.assign(new Error(`${code}: ${syscall} ${what}`), { errno: -errno, code, syscall });
+};
+
+export const mountOverlay = (target: string, options: string): void =>
+  check(c.mount('overlay', target, 'overlay', 0, options), 'mount', `overlay ${target}`);
+
+export const mountBind = (source: string, target: string): void =>
+  check(c.mount(source, target, null, MS_BIND, null), 'mount', `${source} ${target}`);
+
+export const mountTmpfs = (target: string, options: string): void =>
+  check(c.mount('tmpfs', target, 'tmpfs', 0, options), 'mount', `tmpfs ${target}`);
+
+export const mountCgroup = (controller: string, target: string): void =>
+  check(c.mount('cgroup', target, 'cgroup', 0, controller), 'mount', `cgroup ${controller} ${target}`);
+
+export const makePrivate = (target: string): void =>
+  check(c.mount(null, target, null, MS_PRIVATE | MS_REC, null), 'mount', `private ${target}`);
+
+export const remountReadonly = (target: string): void =>
+  check(c.mount(null, target, null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), 'mount', `read-only ${target}`);
+
+/** Takes the mount out of the tree at once; the kernel lets go of it when its last user does. Not mounted: nothing to do. */
+export const unmount = (target: string): void => {
+  if (c.umount2(target, MNT_DETACH) === -1 && ![os.constants.errno.EINVAL, os.constants.errno.ENOENT].includes(koffi.errno()))
+    check(-1, 'umount2', target);
+};
+
+/**
+ * As `unmount`, on a thread of its own: taking an overlay away writes its upper layer back to the disk,
+ * which may last.
+ */
+export const unmountAside = (target: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    c.umount2.async(target, MNT_DETACH, (error: Error | null, result: number) => {
+      if (error) reject(error);
+      else if (result === -1 && fs.existsSync(target) && isMounted(target)) reject(new Error(`cannot unmount ${target}`));
+      else resolve();
+    });
+  });
+
+export const isMounted = (target: string): boolean =>
+  fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${target} `);
+
+export const makeFifo = (path: string, mode: number): void => check(c.mkfifo(path, mode), 'mkfifo', path);
+
+/** Lets a pipe hold more before its writer has to wait. A wish: the kernel's limit for pipes may be lower. */
+export const widenPipe = (fd: number, bytes: number): void => void c.fcntl(fd, F_SETPIPE_SZ, bytes);
+
+/**
+ * Sets the size of a terminal whose master another process of ours holds, by a copy of its descriptor; the kernel tells
+ * the programs on it (SIGWINCH).
+ */
+export const setWindowSize = (holder: number, master: number, rows: number, columns: number): void => {
+  const size = Buffer.alloc(8);
+  size.writeUInt16LE(rows, 0);
+  size.writeUInt16LE(columns, 2);
+  const process = c.syscall(SYS_PIDFD_OPEN, holder, 0, 0);
+  check(process, 'pidfd_open', `${holder}`);
+  try {
+    const copy = c.syscall(SYS_PIDFD_GETFD, process, master, 0);
+    check(copy, 'pidfd_getfd', `${holder} ${master}`);
+    try {
+      check(c.ioctl(copy, TIOCSWINSZ, size), 'ioctl', 'TIOCSWINSZ');
+    } finally {
+      fs.closeSync(copy);
+    }
+  } finally {
+    fs.closeSync(process);
+  }
+};
+
+let ownNetns: number | undefined;
+
+/**
+ * Runs `body` with this thread inside another network namespace. Synchronous, so nothing else of ours runs
+ * meanwhile: sockets made and commands spawned in `body` belong there, and stay there.
+ */
+export const inNetns = <T>(path: string, body: () => T): T => {
+  ownNetns ??= fs.openSync('/proc/thread-self/ns/net', 'r');
+  const fd = fs.openSync(path, 'r');
+  try {
+    check(c.setns(fd, CLONE_NEWNET), 'setns', path);
+  } finally {
+    fs.closeSync(fd);
+  }
+  try {
+    return body();
+  } finally {
+    goHome();
+  }
+};
+
+/** Makes a network namespace and keeps it at `path` (a bind mount of nsfs), as `ip netns add` does under /run/netns. */
+export const createNetns = (path: string): void => {
+  ownNetns ??= fs.openSync('/proc/thread-self/ns/net', 'r');
+  fs.closeSync(fs.openSync(path, 'wx', 0o444));
+  try {
+    check(c.unshare(CLONE_NEWNET), 'unshare', 'network namespace');
+    mountBind('/proc/thread-self/ns/net', path);
+  } catch (error) {
+    fs.unlinkSync(path);
+    throw error;
+  } finally {
+    goHome();
+  }
+};
+
+/** A daemon that cannot get back to its own network would do everything in the wrong one: better none. */
+const goHome = (): void => {
+  if (ownNetns !== undefined && c.setns(ownNetns, CLONE_NEWNET) === -1) process.abort();
+};

@@ -1,0 +1,35 @@
+import type { HostObject, Operation } from './operation.ts';
+
+/** An operation as one line for people: logs, `explain`, tests. */
+export const render = (operation: Operation): string => `${operation.action === 'add' ? '+' : '-'} ${renderObject(operation.object)}`;
+
+export const renderAll = (operations: readonly Operation[]): string => operations.map(render).join('\n');
+
+export const renderObject = (object: HostObject): string => {
+  switch (object.kind) {
+    case 'sysctl':
+      return `sysctl ${object.key}=${object.value}`;
+    case 'directory':
+      return `directory ${object.path}`;
+    case 'file':
+      return `file ${object.path}`;
+    case 'overlay':
+      return `overlay ${object.merged} of ${object.lower.length} layers`;
+    case 'bridge':
+      return `bridge ${[object.name, ...object.addresses].join(' ')}`;
+    case 'netns':
+      return `netns ${object.path}`;
+    case 'veth':
+      return `veth ${object.name} in ${object.bridge} to ${object.device} (${object.mac})`;
+    case 'address':
+      return `address ${object.cidr} on ${object.device}`;
+    case 'route':
+      return `route ${object.to} via ${object.via} on ${object.device}`;
+    case 'chain':
+      return `${object.family === 'ipv6' ? 'ipv6 ' : ''}${object.table} chain ${object.name}`;
+    case 'rule':
+      return `${object.family === 'ipv6' ? 'ipv6 ' : ''}${object.table} ${object.at === 'top' ? '-I' : '-A'} ${object.chain} ${object.spec.join(' ')}`;
+    case 'host-port':
+      return `host-port ${object.hostAddress}:${object.hostPort}/${object.protocol} to ${object.address}:${object.port}`;
+  }
+};

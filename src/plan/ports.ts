@@ -1,0 +1,96 @@
+import { systemError } from '../model/errors.ts';
+import type { ExposedPort, PortBinding, PortRequest } from '../model/port.ts';
+import type { State } from '../model/state.ts';
+
+/** The host ports that may be given to `-P` and to bindings without one: the kernel's ip_local_port_range. */
+export type PortRange = { readonly first: number; readonly last: number };
+
+/** The host ports in use, so that two bindings meet only where the kernel would let them. */
+export type TakenPorts = ReadonlyMap<string, readonly string[]>;
+
+const slot = (protocol: string, port: number): string => `${protocol} ${port}`;
+
+export const takenPorts = (state: State): TakenPorts => {
+  const taken = new Map<string, string[]>();
+  for (const { sandbox } of state.containers.values())
+    for (const { protocol, hostPort, hostAddress } of sandbox?.ports ?? []) {
+      const key = slot(protocol, hostPort);
+      taken.set(key, [...(taken.get(key) ?? []), hostAddress]);
+    }
+  return taken;
+};
+
+/**
+ * Chooses host ports for a container's bindings. A binding without an address is for every address of both
+ * families, with the same port on each. `busy` names ports that something else on the host holds.
+ */
+export const allocatePorts = ({
+  requests,
+  exposed,
+  publishAll,
+  taken,
+  busy,
+  ephemeral,
+  next,
+  defaultAddress,
+}: {
+  requests: readonly PortRequest[];
+  exposed: readonly ExposedPort[];
+  publishAll: boolean;
+  taken: TakenPorts;
+  /** Ports found to be held by others, by "protocol port". */
+  busy: ReadonlySet<string>;
+  ephemeral: PortRange;
+  /** Where to begin looking, so that a port just freed is not given out at once. */
+  next: (protocol: string) => number;
+  defaultAddress: string;
+}): PortBinding[] => {
+  const mine = new Map<string, string[]>();
+  const isFree = (protocol: string, port: number, addresses: readonly string[]): boolean => {
+    const key = slot(protocol, port);
+    const others = [...(taken.get(key) ?? []), ...(mine.get(key) ?? [])];
+    return !busy.has(key) && addresses.every((address) => !others.some((other) => collide(address, other)));
+  };
+  const take = (request: ExposedPort & { hostAddress: string }, hostPort: number, addresses: readonly string[]): PortBinding[] => {
+    const key = slot(request.protocol, hostPort);
+    mine.set(key, [...(mine.get(key) ?? []), ...addresses]);
+    return addresses.map((hostAddress) => ({ port: request.port, protocol: request.protocol, hostAddress, hostPort }));
+  };
+
+  const wanted = [...requests];
+  if (publishAll)
+    for (const port of exposed)
+      if (!requests.some((request) => request.port === port.port && request.protocol === port.protocol))
+        wanted.push({ ...port, hostAddress: '', hostPorts: undefined });
+
+  return wanted.sort(byContainerPort).flatMap((request) => {
+    const addresses = addressesOf(request.hostAddress, defaultAddress);
+    const range = request.hostPorts ?? ephemeral;
+    const begin = request.hostPorts ? range.first : clamp(next(request.protocol), range);
+    const count = range.last - range.first + 1;
+    for (let i = 0; i < count; i++) {
+      const hostPort = range.first + ((begin - range.first + i) % count);
+      if (isFree(request.protocol, hostPort, addresses)) return take(request, hostPort, addresses);
+    }
+    const [address = ''] = addresses;
+    throw systemError(
+      request.hostPorts && count === 1
+        ? `Bind for ${address}:${range.first} failed: port is already allocated`
+        : 'all ports are allocated',
+    );
+  });
+};
+
+/** '' is every address, of both families. */
+const addressesOf = (hostAddress: string, defaultAddress: string): readonly string[] =>
+  hostAddress !== '' ? [hostAddress] : defaultAddress === '0.0.0.0' ? ['0.0.0.0', '::'] : [defaultAddress];
+
+/** Whether the kernel would refuse to bind both: the same address, or one of them every address of that family. */
+const collide = (a: string, b: string): boolean => {
+  const families = [a, b].map((address) => address.includes(':'));
+  return families[0] === families[1] && (a === b || [a, b].some((address) => address === '0.0.0.0' || address === '::'));
+};
+
+const clamp = (port: number, { first, last }: PortRange): number => (port < first || port > last ? first : port);
+
+const byContainerPort = (a: ExposedPort, b: ExposedPort): number => a.port - b.port || (a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0);

@@ -205,7 +205,8 @@ describe('the calls', () => {
     }
     const bytes = await tar([{ name: 'f', body: 'x' }]);
     assert.equal((await http('PUT', archive('/nosuch'), bytes)).status, 404);
-    assert.equal((await http('PUT', archive('/d/f'), bytes)).status, 400);
+    const onFile = await http('PUT', archive('/d/f'), bytes);
+    assert.deepEqual([onFile.status, onFile.json()], [500, { message: 'extraction point is not a directory' }]);
     const garbage = await http('PUT', archive('/d'), 'garbage');
     assert.deepEqual([garbage.status, garbage.json()], [500, { message: 'unexpected EOF' }]);
     assert.deepEqual((await http('GET', archive('/nosuch'))).json(), { message: `Could not find the file /nosuch in container ${box}` });
@@ -213,7 +214,9 @@ describe('the calls', () => {
 
   test('noOverwriteDirNonDir', async () => {
     const query = '&noOverwriteDirNonDir=1';
-    assert.equal((await http('PUT', archive('/d') + query, await tar([{ name: 'sub', body: 'x' }]))).status, 400);
+    const refused = await http('PUT', archive('/d') + query, await tar([{ name: 'sub', body: 'x' }]));
+    assert.equal(refused.status, 500);
+    assert.match(refused.json().message, /^cannot overwrite directory ".*\/sub" with non-directory "\/?.*"$/);
     assert.equal((await http('PUT', archive('/d') + query, await tar([{ name: 'sub/', type: 'directory' }]))).status, 200);
   });
 

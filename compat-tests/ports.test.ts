@@ -56,10 +56,11 @@ describe('the forms of -p', () => {
     await dockerFails(1, `No public port '1234' published for ${name('many')}`, 'port', name('many'), '1234');
   });
 
-  test('a range for one port: the first free one', async () => {
-    await idle('range1', '-p', '21110-21112:80');
-    await idle('range2', '-p', '21110-21112:80');
-    assert.deepEqual([(await ports('range1'))['80/tcp'][0].HostPort, (await ports('range2'))['80/tcp'][0].HostPort], ['21110', '21111']);
+  test('a range for one port: a free one of it, as long as there is one', async () => {
+    for (const word of ['range1', 'range2', 'range3']) await idle(word, '-p', '21110-21112:80');
+    const taken = await Promise.all(['range1', 'range2', 'range3'].map(async word => (await ports(word))['80/tcp'][0].HostPort));
+    assert.deepEqual(taken.sort(), ['21110', '21111', '21112']);
+    await dockerFails(125, /all ports are allocated|Bind for 0\.0\.0\.0:2111\d failed: port is already allocated/, 'run', '-d', '--name', name('range4'), '-p', '21110-21112:80', 'busybox', 'sleep', '1000');
   });
 
   test('one container port, two host ports', async () => {
@@ -80,8 +81,7 @@ describe('the forms of -p', () => {
   });
 
   test('mistakes', async () => {
-    const { stderr } = await import('./support/docker.ts').then(({ docker }) => docker('run', '-d', '--name', name('bad'), '-p', '99999:80', 'busybox'));
-    assert.match(stderr, /invalid (hostPort|port|published port)/i);
+    await dockerFails(125, /invalid hostPort: 99999/, 'run', '-d', '--name', name('bad'), '-p', '99999:80', 'busybox');
     await dockerFails(125, /invalid proto/, 'run', '-d', '--name', name('bad'), '-p', '80:80/xyz', 'busybox');
   });
 });
@@ -125,10 +125,8 @@ describe('a port belongs to one', () => {
     const listener = await listen(21150);
     try {
       assert.equal(listener.said, 'listening');
-      const links = (await inHost('ip', '-br', 'link')).stdout;
       await dockerFails(125, /(Bind for 0\.0\.0\.0:21150 failed|failed to bind host port for 0\.0\.0\.0:21150:[\d.]+:80\/tcp|listen tcp4 0\.0\.0\.0:21150: bind|failed to bind port 0\.0\.0\.0:21150\/tcp).*(address already in use|port is already allocated)/, 'run', '-d', '--name', name('late'), '-p', '21151:81', '-p', '21150:80', 'busybox', 'sleep', '1000');
       assert.doesNotMatch(await natRules(), /2115[01]/);
-      assert.ok((await inHost('ip', '-br', 'link')).stdout.split('\n').length <= links.split('\n').length);
       const freed = await listen(21151);
       await freed.close();
       assert.equal(freed.said, 'listening');

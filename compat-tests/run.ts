@@ -52,9 +52,12 @@ async function runTests(engine: Engine): Promise<number> {
   const terminate = () => tests.kill();
   process.once('SIGTERM', terminate);
   const [code] = (await once(tests, 'exit')) as [number | null];
+  process.off('SIGTERM', terminate);
   const leaks = await leftOver(check);
   for (const leak of leaks) console.error(`left behind: ${leak}`);
-  return code === 0 && leaks.length === 0 ? 0 : 1;
+  // On an engine that somebody else runs, what is new may be theirs; there it is only said. (dockerd 26 keeps an exported container mounted at times.)
+  const decisive = values.socket === undefined && leaks.length > 0;
+  return code === 0 && !decisive ? 0 : 1;
 }
 
 function testFiles(): readonly string[] {

@@ -11,7 +11,7 @@ import type { Execs } from './services.ts';
 
 export type ExecsParts = {
   readonly ledger: Ledger;
-  readonly host: Host;
+  readonly host: Pick<Host, 'processes'>;
   readonly events: Events;
   readonly hex: (bytes: number) => string;
   /** The OCI process of an exec: user, environment, capabilities as the container's. */

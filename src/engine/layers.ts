@@ -7,7 +7,7 @@ export type Layers = {
   /** Unpacks what `docker load` was given, compressed or not: the files of an archive, by name. */
   openArchive(tar: Readable): Promise<Archive>;
   /** A tar of these entries, in their order. */
-  archive(entries: readonly ArchiveEntry[]): Readable;
+  archive(entries: Promise<readonly ArchiveEntry[]>): Readable;
   /** Bytes of a stored layer's tar. */
   tarSize(chainId: string): Promise<number>;
   /** The layer that a container's upper directory is, as a tar. */

@@ -15,6 +15,8 @@ export type Ledger = {
   change<T>(decide: (state: State) => Decision<T>): Promise<T>;
   /** As `change`, for the way down: the host does as much as it can, and nothing is taken back. */
   settle<T>(decide: (state: State) => Decision<T>): Promise<T>;
+  /** Records that are to be there before anything else is: committed, and the host left to `reconcile`. */
+  found(changes: readonly RecordChange[]): Promise<void>;
 };
 
 export const createLedger = ({
@@ -64,6 +66,10 @@ export const createLedger = ({
       const { result, operations } = await decideAndCommit(decide);
       if (operations.length > 0) await attempt(operations);
       return result;
+    },
+    async found(changes) {
+      state = withChanges(state, changes);
+      await store.commit(changes);
     },
   };
 };

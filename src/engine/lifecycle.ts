@@ -41,6 +41,8 @@ export type LifecycleParts = {
   /** Writes the container's files and gives the runtime spec of its first process. */
   readonly prepare: (container: Container, state: State) => Promise<import('../model/json.ts').JsonObject>;
   readonly execsEnded: (containerId: string) => void;
+  /** A container is gone: layers may be left that only it had. */
+  readonly removed: (container: Container) => void;
 };
 
 type Live = { readonly process: RunningProcess; readonly log: LogWriter };
@@ -290,6 +292,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       ];
       return { changes: now ? changes : [], result: along };
     });
+    parts.removed(container);
     for (const name of taken) events.emit({ type: 'volume', action: 'destroy', id: name, attributes: { driver: 'local' } });
   };
 

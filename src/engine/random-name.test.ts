@@ -23,11 +23,7 @@ test('every name is a name', () => {
 
 test('never one that is taken, however many are', () => {
   const taken = new Set<string>();
-  for (let i = 0; i < 500; i++) {
-    const name = randomName((choices) => Math.floor(Math.random() * Math.min(choices, 3)), (name) => taken.has(name));
-    assert.ok(!taken.has(name));
-    taken.add(name);
-  }
-  const bad = randomName(dice().roll, (name) => !/\d$/.test(name));
-  assert.match(bad, /^[a-z]+_[a-z]+\d$/);
+  for (let i = 0; i < 50; i++) taken.add(randomName(dice().roll, (name) => taken.has(name)));
+  assert.equal(taken.size, 50);
+  assert.deepEqual([...taken].slice(0, 3).map((name) => name.replace(/[a-z_]/g, '')), ['', '0', '1']);
 });

@@ -20,13 +20,13 @@ const SURNAMES = (
   'steinmetz stevens sutherland tarjan tesla thompson torvalds turing volta watt wiener wilkes wilkinson wirth wozniak zuse'
 ).split(' ');
 
-/** Names without a digit that are tried before digits are. */
+/** Names tried without a number before numbers are. */
 const PLAIN_TRIES = 3;
 
-/** A name nobody has: `adjective_surname`; where those tried are taken, with digits, ever more of them. `dice(n)` gives 0 to n-1. */
+/** A name nobody has: `adjective_surname`; where those tried are taken, with a number that counts up. `dice(n)` gives 0 to n-1. */
 export const randomName = (dice: (choices: number) => number, isTaken: (name: string) => boolean): string => {
   for (let attempt = 0; ; attempt++) {
-    const digits = attempt < PLAIN_TRIES ? '' : String(dice(10 ** (attempt - PLAIN_TRIES + 1)));
+    const digits = attempt < PLAIN_TRIES ? '' : String(attempt - PLAIN_TRIES);
     const name = `${one(ADJECTIVES, dice)}_${one(SURNAMES, dice)}${digits}`;
     if (!isTaken(name)) return name;
   }

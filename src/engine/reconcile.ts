@@ -20,12 +20,14 @@ export type ReconcileHost = {
  * Starting up is a change like any other: from what is there to what should be. Containers that still run are taken up,
  * those that ended meanwhile are put to rest, then the host is made to have what the state wants, and nothing else of ours.
  */
-export const reconcile = async ({ ledger, host, lifecycle, layout, families, log }: {
+export const reconcile = async ({ ledger, host, lifecycle, layout, families, dropForward, log }: {
   ledger: Ledger;
   host: ReconcileHost;
   lifecycle: Lifecycle;
   layout: Layout;
   families: readonly Family[];
+  /** Let the kernel forward only what rules allow. */
+  dropForward: boolean;
   log: (message: string) => void;
 }): Promise<void> => {
   const running = [...ledger.state.containers.values()].filter(({ sandbox, state }) => sandbox !== undefined || ['running', 'paused', 'restarting', 'removing'].includes(state.status));
@@ -39,7 +41,8 @@ export const reconcile = async ({ ledger, host, lifecycle, layout, families, log
   ];
   for (const error of await host.attempt(operations)) log(error.message);
   await host.sweep(new Set(ledger.state.containers.keys()));
-  if (layout.iptables) for (const family of families) await reconcileFirewall(host, family, wanted);
+  if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted)));
+  if (dropForward) for (const family of families) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
 };
 
 /** One transaction a family, and none when everything is as it should be. */

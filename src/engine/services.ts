@@ -78,7 +78,7 @@ export type Progress =
   | { readonly stream: string };
 
 export type Images = {
-  list(query: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<readonly { readonly image: Image; readonly tags: readonly string[]; readonly containers: number }[]>;
+  list(query: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<readonly { readonly image: Image; readonly tags: readonly string[]; readonly containers: number; /** Bytes of layers other images have too; only when asked for. */ readonly sharedSize: number | undefined }[]>;
   /** By name[:tag], name@digest, id or the start of one; "No such image: REF" otherwise. */
   find(ref: string): Image;
   history(ref: string): readonly (HistoryEntry & { readonly id: string; readonly size: number; readonly tags: readonly string[] })[];

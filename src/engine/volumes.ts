@@ -131,10 +131,10 @@ const matches = (pattern: string, name: string): boolean => {
   }
 };
 
+/** `all=true`, in any of Go's spellings. */
 const allFilter = (filters: Filters): boolean => {
-  try {
-    return booleanFilter(filters, 'all') ?? false;
-  } catch {
-    throw invalid(`invalid filter 'all': strconv.ParseBool: parsing ${JSON.stringify(filters.get('all')?.[0] ?? '')}: invalid syntax`);
-  }
+  const [value = 'false'] = filters.get('all') ?? [];
+  if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)) return true;
+  if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value)) return false;
+  throw invalid(`invalid filter 'all': strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
 };

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { createNetns, isMounted, mountOverlay, unmount, unmountAside } from './syscalls.ts';
+import { createNetns, isMountPoint, mountOverlay, unmount, unmountAside } from './syscalls.ts';
 import type { HostObject, KindOf, Operation } from '../operations/operation.ts';
 import { undo } from '../operations/operation.ts';
 import { render } from '../operations/render.ts';
@@ -130,16 +130,11 @@ const PAGE = 4096;
 
 export const addOverlay = ({ lower, upper, work, merged }: KindOf<'overlay'>): void => {
   for (const path of [upper, work, merged]) fs.mkdirSync(path, { recursive: true, mode: 0o755 });
+  // A second mount would come to lie on the first, with the same upper layer: the kernel allows it, and files are lost.
+  if (isMountPoint(merged)) return;
   const options = `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work}`;
-  const mount = (text: string): void => {
-    try {
-      mountOverlay(merged, text);
-    } catch (error) {
-      if (!isMounted(merged)) throw error;
-    }
-  };
   if (options.length < PAGE) {
-    mount(options);
+    mountOverlay(merged, options);
     return;
   }
   const root = upper.slice(0, upper.indexOf('/overlay2/') + '/overlay2'.length);
@@ -147,7 +142,7 @@ export const addOverlay = ({ lower, upper, work, merged }: KindOf<'overlay'>): v
   const home = process.cwd();
   process.chdir(root);
   try {
-    mount(`lowerdir=${lower.map(short).join(':')},upperdir=${short(upper)},workdir=${short(work)}`);
+    mountOverlay(merged, `lowerdir=${lower.map(short).join(':')},upperdir=${short(upper)},workdir=${short(work)}`);
   } finally {
     process.chdir(home);
   }

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { closeSync, createReadStream, createWriteStream, openSync, readSync } from 'node:fs';
 import { constants, open, realpath } from 'node:fs/promises';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
@@ -56,7 +56,7 @@ export const writeRecipe = (path: string): RecipeWriter => {
       gzip.write(Buffer.concat([head, Buffer.from(name, 'latin1')]));
     },
     async drained() {
-      if (gzip.writableNeedDrain && !file.errored) await Promise.race([once(gzip, 'drain'), written]);
+      if (gzip.writableNeedDrain) await once(gzip, 'drain');
     },
     async close() {
       flush();
@@ -70,15 +70,24 @@ export const writeRecipe = (path: string): RecipeWriter => {
 export async function* readRecipe(path: string, root: string): AsyncGenerator<Buffer> {
   const base = await realpath(root);
   const parents = new Map<string, string>();
+  let [small, size]: [Buffer[], number] = [[], 0];
   for await (const record of records(path)) {
-    if (Buffer.isBuffer(record)) yield record;
-    else yield* content(await inside(base, record.path, parents), record.size);
+    if (Buffer.isBuffer(record) || record.size <= COALESCE) {
+      const bytes = Buffer.isBuffer(record) ? record : readSmall(await inside(base, record.path, parents), record.size);
+      small.push(bytes);
+      size += bytes.length;
+      if (size < 4 * COALESCE) continue;
+    }
+    yield Buffer.concat(small);
+    [small, size] = [[], 0];
+    if (!Buffer.isBuffer(record) && record.size > COALESCE) yield* content(await inside(base, record.path, parents), record.size);
   }
+  yield Buffer.concat(small);
 }
 
 async function* records(path: string): AsyncGenerator<Buffer | { path: string; size: number }> {
   let have: Buffer = Buffer.alloc(0);
-  for await (const chunk of createReadStream(path).pipe(createGunzip())) {
+  for await (const chunk of createReadStream(path).pipe(createGunzip({ chunkSize: 4 * COALESCE }))) {
     have = have.length === 0 ? (chunk as Buffer) : Buffer.concat([have, chunk as Buffer]);
     for (;;) {
       if (have.length < 5) break;
@@ -108,12 +117,28 @@ const inside = async (base: string, path: string, parents: Map<string, string>):
   return Buffer.from(`${parent}/${path.slice(slash + 1)}`, 'latin1');
 };
 
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Without waiting: for a layer of many small files, each wait would cost more than the reading. */
+const readSmall = (path: Buffer, size: number): Buffer => {
+  const file = openSync(path, READ_FLAGS);
+  try {
+    const bytes = Buffer.allocUnsafe(size);
+    if (readSync(file, bytes, 0, size, 0) < size) throw tooShort(path);
+    return bytes;
+  } finally {
+    closeSync(file);
+  }
+};
+
+const tooShort = (path: Buffer): Error => new Error(`${path.toString()}: the file is shorter than its layer says`);
+
 async function* content(path: Buffer, size: number): AsyncGenerator<Buffer> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const file = await open(path, READ_FLAGS);
   try {
     for (let left = size; left > 0; ) {
       const { bytesRead, buffer } = await file.read({ buffer: Buffer.allocUnsafe(Math.min(left, READ_SIZE)) });
-      if (bytesRead === 0) throw new Error(`${path.toString()}: the file is shorter than its layer says`);
+      if (bytesRead === 0) throw tooShort(path);
       left -= bytesRead;
       yield buffer.subarray(0, bytesRead);
     }

@@ -34,7 +34,7 @@ const stored = async (bytes: Buffer, size = 65536) => {
   await layer.store(CHAIN);
   return layer;
 };
-const again = (bytes: Buffer) => buffer(layers.archive([{ name: 'layer', mtime: 0, content: { layer: CHAIN, diffId: digest(bytes) } }]));
+const again = (bytes: Buffer) => buffer(layers.archive(Promise.resolve([{ name: 'layer', mtime: 0, content: { layer: CHAIN, diffId: digest(bytes) } }])));
 const nothingAside = () => assert.deepEqual(existsSync(path.join(root, 'tmp')) ? readdirSync(path.join(root, 'tmp')).filter((name) => !name.startsWith('removed-')) : [], []);
 
 test('a layer: its files, its digest, its size, and its tar again to the byte', async () => {

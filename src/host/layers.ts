@@ -1,7 +1,6 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, readFile, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
-import { once } from 'node:events';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { stream } from './command.ts';
@@ -74,8 +73,8 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
   }
 
   type Entry = { readonly name: string; readonly mtime: number; readonly content: string | { readonly layer: string; readonly diffId: string } };
-  async function* entriesOf(entries: readonly Entry[]): AsyncGenerator<Buffer> {
-    for (const { name, mtime, content } of entries) {
+  async function* entriesOf(entries: Promise<readonly Entry[]>): AsyncGenerator<Buffer> {
+    for (const { name, mtime, content } of await entries) {
       if (name.endsWith('/')) {
         yield encodeHeader(plainHeader(name, '5', { mode: 0o755, mtime }));
         continue;
@@ -93,7 +92,7 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
   return {
     unpack: (tar: Readable) => unpack(tar),
     tarSize,
-    archive: (entries: readonly Entry[]): Readable => Readable.from(entriesOf(entries), { objectMode: false, highWaterMark: 1024 * 1024 }),
+    archive: (entries: Promise<readonly Entry[]>): Readable => Readable.from(entriesOf(entries), { objectMode: false, highWaterMark: 1024 * 1024 }),
     changes: (upper: string): Readable => layerOf(upper),
 
     async openArchive(tar: Readable) {
@@ -235,11 +234,15 @@ const intoTar = async (
   const ended = new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
   ended.catch(() => {});
   // tar reads no further than the tar's end; why it stopped before is told by its exit code and its words.
-  stdin.on('error', () => {}).on('close', () => (closed = true));
+  let goOn = (): void => {};
+  stdin.on('error', () => {}).on('drain', () => goOn()).on('close', () => {
+    closed = true;
+    goOn();
+  });
   try {
     for await (const chunk of await decompressed(tar)) {
       await look.chunk(chunk as Buffer);
-      if (!closed && !stdin.write(chunk)) await Promise.race([once(stdin, 'drain').catch(() => {}), once(stdin, 'close')]);
+      if (!closed && !stdin.write(chunk)) await new Promise<void>((resolve) => ((goOn = resolve), closed && resolve()));
     }
     look.end();
   } catch (error) {

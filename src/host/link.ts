@@ -1,62 +1,62 @@
+import fs from 'node:fs';
 import type { KindOf, Operation } from '../operations/operation.ts';
-import { runQuick } from './command.ts';
-import { inNetns } from './syscalls.ts';
+import { addAddress, addBridge, addRoute, addVeth, deleteLink, deleteRoute, netlink, setUp, type Message } from './netlink.ts';
 
 type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'>;
 export type LinkOperation = Operation & { readonly object: LinkObject };
 
 /**
- * Bridges, veth pairs, addresses and routes by `ip -batch`: one process for what goes on the host, then one for what
- * goes inside each namespace. What is in a namespace that goes, goes with it: such operations cost nothing.
+ * Bridges, veth pairs, addresses and routes: first what goes on the host, then what goes inside each namespace.
+ * What is in a namespace that goes, goes with it, and the kernel need not be asked.
  */
 export const applyLinks = async (operations: readonly LinkOperation[]): Promise<void> => {
   const doomed = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'netns' ? [object.path] : [])));
-  const onHost: string[] = [];
-  const inside = new Map<string, string[]>();
-  const into = (netns: string, line: string): void => void inside.set(netns, [...(inside.get(netns) ?? []), line]);
+  const onHost: (() => Message)[] = [];
+  const inside = new Map<string, (() => Message)[]>();
+  const into = (netns: string, build: () => Message): void => {
+    const list = inside.get(netns) ?? [];
+    list.push(build);
+    inside.set(netns, list);
+  };
+  const opened = new Map<string, number>();
+  const netnsFd = (path: string): number => {
+    const fd = opened.get(path) ?? fs.openSync(path, 'r');
+    opened.set(path, fd);
+    return fd;
+  };
 
   for (const { action, object } of operations) {
     const add = action === 'add';
     switch (object.kind) {
       case 'netns':
-        if (add) into(object.path, 'link set dev lo up');
+        if (add) into(object.path, () => setUp('lo'));
         break;
       case 'bridge':
-        if (add) onHost.push(...bridgeLines(object));
-        else onHost.push(`link delete dev ${object.name} type bridge`);
+        if (add) {
+          onHost.push(() => addBridge(object.name, object.mtu, 'berth'), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
+        } else onHost.push(() => deleteLink(object.name));
         break;
       case 'veth':
         if (add) {
-          onHost.push(
-            `link add name ${object.name} mtu ${object.mtu} type veth peer name ${object.device} mtu ${object.mtu} address ${object.mac} netns ${object.netns}`,
-            `link set dev ${object.name} master ${object.bridge} up`,
-          );
-          into(object.netns, `link set dev ${object.device} up`);
-        } else if (!doomed.has(object.netns)) onHost.push(`link delete dev ${object.name} type veth`);
+          onHost.push(() => addVeth({ ...object, netnsFd: netnsFd(object.netns) }));
+          into(object.netns, () => setUp(object.device));
+        } else if (!doomed.has(object.netns)) onHost.push(() => deleteLink(object.name));
         break;
       case 'address':
-        // An interface that goes takes its addresses and routes along.
-        if (add) into(object.netns, `address add ${object.cidr}${object.cidr.includes(':') ? ' nodad' : ' broadcast +'} dev ${object.device}`);
+        // An interface that goes takes its addresses along.
+        if (add) into(object.netns, () => addAddress(object.device, object.cidr));
         break;
       case 'route':
-        if (add) into(object.netns, `route replace ${object.to} via ${object.via} dev ${object.device}`);
-        else if (!doomed.has(object.netns)) into(object.netns, `route delete ${object.to} via ${object.via} dev ${object.device}`);
+        if (add) into(object.netns, () => addRoute(object.to, object.via, object.device));
+        else if (!doomed.has(object.netns)) into(object.netns, () => deleteRoute(object.to, object.via, object.device));
         break;
     }
   }
-  if (onHost.length > 0) await batch(onHost);
-  await Promise.all([...inside].map(([netns, lines]) => inNetns(netns, () => batch(lines))));
-};
-
-const bridgeLines = ({ name, addresses, mtu }: KindOf<'bridge'>): string[] => [
-  `link add name ${name} type bridge`,
-  `link set dev ${name} mtu ${mtu} up`,
-  ...addresses.map((cidr) => `address add ${cidr}${cidr.includes(':') ? ' nodad' : ' broadcast +'} dev ${name}`),
-];
-
-/** A word that could break out of its line never gets this far; this is the last gate before `ip` reads it. */
-const batch = (lines: readonly string[]): Promise<string> => {
-  const bad = lines.find((line) => !/^[\w.:/@+ -]+$/.test(line));
-  if (bad !== undefined) return Promise.reject(new Error(`refused as an ip command: ${JSON.stringify(bad)}`));
-  return runQuick(['ip', '-batch', '-'], `${lines.join('\n')}\n`);
+  try {
+    // One after the other: a message may name what the one before it made.
+    for (const build of onHost) await netlink(undefined, () => [build()]);
+    await Promise.all([...inside].map(([netns, builds]) => netlink(netns, () => builds.map((build) => build()))));
+  } finally {
+    for (const fd of opened.values()) fs.closeSync(fd);
+  }
 };

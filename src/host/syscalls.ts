@@ -67,13 +67,16 @@ export const unmountAside = (target: string): Promise<void> =>
   new Promise((resolve, reject) => {
     c.umount2.async(target, MNT_DETACH, (error: Error | null, result: number) => {
       if (error) reject(error);
-      else if (result === -1 && fs.existsSync(target) && isMounted(target)) reject(new Error(`cannot unmount ${target}`));
+      else if (result === -1 && isMountPoint(target)) reject(new Error(`cannot unmount ${target}`));
       else resolve();
     });
   });
 
-export const isMounted = (target: string): boolean =>
-  fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${target} `);
+/** Whether a file system other than its parent's begins at a directory. */
+export const isMountPoint = (directory: string): boolean => {
+  const stat = fs.statSync(directory, { throwIfNoEntry: false });
+  return stat !== undefined && stat.dev !== fs.statSync(`${directory}/..`).dev;
+};
 
 export const makeFifo = (path: string, mode: number): void => check(c.mkfifo(path, mode), 'mkfifo', path);
 

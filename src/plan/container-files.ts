@@ -97,7 +97,7 @@ export const resolvConfFile = ({
   const common = { search, other: host.other, invalid: host.invalid, overrides };
 
   if (kind === 'internal') {
-    const valid = options.filter((option) => !option.startsWith('ndots') || /^ndots:\+?\d+$/.test(option));
+    const valid = options.filter((option) => !isNdots(option) || /^ndots:\+?\d+$/.test(option));
     const own = hasNdots(valid);
     const text = render({
       ...common,
@@ -122,7 +122,8 @@ export const resolvConfFile = ({
 const reachable = (address: string, ipv6: boolean): boolean =>
   isIP(address) === 6 ? ipv6 && address !== '::1' && !address.includes('%') : !address.startsWith('127.');
 
-const hasNdots = (options: readonly string[]): boolean => options.some((option) => option.split(':')[0] === 'ndots');
+const isNdots = (option: string): boolean => option.split(':')[0] === 'ndots';
+const hasNdots = (options: readonly string[]): boolean => options.some(isNdots);
 
 type ResolvConf = {
   readonly nameservers: readonly string[];

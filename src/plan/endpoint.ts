@@ -14,6 +14,8 @@ export type SandboxContext = {
   readonly ephemeral: PortRange;
   /** Where to begin looking for a free host port. */
   readonly nextPort: (protocol: string) => number;
+  /** Told of each port that is chosen. */
+  readonly gavePort: (protocol: string, port: number) => void;
   /** Host ports found to be held by others, as "protocol port". */
   readonly busy: ReadonlySet<string>;
   /** --ip: where ports are published that name no address. */
@@ -47,6 +49,7 @@ export const planSandbox = (state: State, container: Container, context: Sandbox
         next: context.nextPort,
         defaultAddress: context.defaultAddress,
       });
+  for (const { protocol, hostPort } of ports) context.gavePort(protocol, hostPort);
   return { id, netns, endpoints, ports };
 };
 

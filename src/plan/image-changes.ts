@@ -1,5 +1,7 @@
 import { invalid } from '../model/errors.ts';
 import type { Healthcheck, ImageConfig } from '../model/image.ts';
+import { cleanPath } from '../model/path.ts';
+import { parseSignal } from '../model/signal.ts';
 import { parseDuration } from './duration.ts';
 import { exposedPorts } from './expose.ts';
 import { expand, expandWords } from './shell-words.ts';
@@ -84,7 +86,8 @@ const apply: Readonly<Record<Keyword, (config: ImageConfig, instruction: Instruc
 
   stopsignal: (config, { text }) => {
     const signal = expand(one('STOPSIGNAL', text), environment(config));
-    if (parseSignal(signal) === undefined) throw invalid(`invalid signal: ${signal}`);
+    // Any number will do, for the machine that runs it.
+    if (!/^[+-]?[0-9]+$/.test(signal) || Number(signal) === 0) parseSignal(signal);
     return { ...config, stopSignal: signal };
   },
 
@@ -100,7 +103,7 @@ const apply: Readonly<Record<Keyword, (config: ImageConfig, instruction: Instruc
   workdir: (config, { text }) => {
     const directory = expand(one('WORKDIR', text), environment(config));
     if (directory === '') throw invalid('cannot normalize nothing');
-    return { ...config, workingDir: joined(directory.startsWith('/') ? directory : `/${config.workingDir}/${directory}`) };
+    return { ...config, workingDir: cleanPath(directory.startsWith('/') ? directory : `/${config.workingDir}/${directory}`) };
   },
 };
 
@@ -128,16 +131,6 @@ const pairs = (name: string, words: readonly string[]): (readonly [string, strin
     if (at === 0) throw invalid(`${name} names can not be blank`);
     return [word.slice(0, at), word.slice(at + 1)];
   });
-};
-
-/** An absolute path without `.`, `..` and double slashes. */
-const joined = (path: string): string => {
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') parts.pop();
-    else if (part !== '' && part !== '.') parts.push(part);
-  }
-  return `/${parts.join('/')}`;
 };
 
 const healthcheckFlags = ['interval', 'timeout', 'start-period', 'start-interval', 'retries'];

@@ -1,0 +1,77 @@
+import http from 'node:http';
+import express, { type NextFunction, type Request, type Response } from 'express';
+import type { Engine } from '../engine/services.ts';
+import { EngineError } from '../model/errors.ts';
+import { archiveRoutes } from './archive.ts';
+import { attachHijack, attachRoutes } from './attach.ts';
+import type { ContainerDefaults } from './container-create.ts';
+import { containerRoutes } from './containers.ts';
+import { sendError, sendPageNotFound } from './errors.ts';
+import { eventRoutes } from './events.ts';
+import { execHijack, execRoutes } from './exec.ts';
+import { upgradeListener } from './hijack.ts';
+import { imageRoutes } from './images.ts';
+import { logRoutes } from './logs.ts';
+import { networkRoutes } from './networks.ts';
+import { notImplementedRoutes } from './not-implemented.ts';
+import { systemRoutes } from './system.ts';
+import { refuseVersion, standardHeaders, takeVersion } from './version.ts';
+import { volumeRoutes } from './volumes.ts';
+
+export type ApiOptions = {
+  /** Where containers, images and volumes lie: shown by inspect. */
+  readonly dataRoot: string;
+  readonly defaults: ContainerDefaults;
+  /** Told of faults of our own, which clients see as 500. */
+  readonly fault?: (request: string, error: unknown) => void;
+};
+
+/** The Docker Engine API over an engine: a server that does not listen yet. */
+export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOptions): http.Server => {
+  const attach = attachHijack(engine);
+  const exec = execHijack(engine);
+
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', false);
+  app.use(
+    containerRoutes(engine, dataRoot, defaults),
+    execRoutes(engine, exec),
+    attachRoutes(attach),
+    logRoutes(engine),
+    archiveRoutes(engine),
+    networkRoutes(engine),
+    volumeRoutes(engine),
+    imageRoutes(engine, dataRoot),
+    eventRoutes(engine),
+    systemRoutes(engine, dataRoot),
+    notImplementedRoutes(engine),
+  );
+  app.use((_req: Request, res: Response) => sendPageNotFound(res));
+  app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
+    if (!(error instanceof EngineError) && !res.closed) fault?.(`${req.method} ${req.url}`, error);
+    sendError(res, error);
+  });
+
+  // Header limit: as Go's server. Clients put registry credentials and long filters there.
+  const server = http.createServer({ maxHeaderSize: 1024 * 1024 }, (req, res) => {
+    if (!isServed(req)) return sendPageNotFound(res);
+    if (!takeVersion(req, (refusal) => refuseVersion(res, refusal))) return;
+    for (const [name, value] of standardHeaders) res.setHeader(name, value);
+    app(req, res);
+  });
+  server.on('upgrade', upgradeListener(server, [attach, exec]));
+  // A build context or an event stream takes as long as it takes, and an idle client may keep its connection.
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = 0;
+  server.timeout = 0;
+  server.headersTimeout = 60_000;
+  return server;
+};
+
+/** Express would answer HEAD for every GET, and OPTIONS for everything; the API has HEAD on two paths. */
+const isServed = ({ method, url = '' }: http.IncomingMessage): boolean => {
+  if (method === 'HEAD') return /\/_ping$|\/archive(\?|$)/.test(url);
+  return method === 'GET' || method === 'POST' || method === 'PUT' || method === 'DELETE';
+};

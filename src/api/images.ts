@@ -1,0 +1,126 @@
+import { Router } from 'express';
+import type { Request } from 'express';
+import type { Engine, Images, Progress } from '../engine/services.ts';
+import { invalid, messageOf, notImplemented } from '../model/errors.ts';
+import type { Json } from '../model/json.ts';
+import { goneSignal, sendEmpty, sendJson, sendStream, writeTo } from './answer.ts';
+import { parseFilters } from './filters.ts';
+import { historyView, imageSummaryView, imageView } from './image-view.ts';
+import { flag, queryOf, text } from './query.ts';
+import { versionOf } from './version.ts';
+
+/** An image's name has slashes in it: `*name` takes all of them. */
+export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
+  const router = Router({ caseSensitive: true, strict: true });
+
+  router.get('/images/json', async (req, res) => {
+    const query = queryOf(req);
+    const rows = await images.list({ all: flag(query, 'all'), filters: parseFilters(query), sharedSize: flag(query, 'shared-size') });
+    sendJson(res, 200, rows.map((row) => imageSummaryView({ ...row, containers: -1, sharedSize: -1 }, versionOf(req))));
+  });
+
+  router.post('/images/create', async (req, res) => {
+    const query = queryOf(req);
+    const source = text(query, 'fromSrc');
+    if (source === '' || query.has('fromImage')) throw notImplemented('pulling images is not implemented by berth yet: use docker load or docker import');
+    if (source !== '-') throw notImplemented('importing from a URL is not implemented by berth yet: use docker import -');
+    const id = await images.import(req, {
+      repo: text(query, 'repo'),
+      tag: text(query, 'tag'),
+      message: text(query, 'message') || `Imported from ${source}`,
+      changes: query.getAll('changes'),
+      platform: text(query, 'platform'),
+    });
+    sendJson(res, 200, { status: id });
+  });
+
+  router.post('/images/load', async (req, res) => {
+    const quiet = flag(queryOf(req), 'quiet');
+    const gone = goneSignal(res);
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    // The headers are out: how it went is the stream's last line.
+    try {
+      for await (const progress of images.load(req)) {
+        if (quiet && !('stream' in progress)) continue;
+        if (!(await writeTo(res, line(progressView(progress)), gone))) return;
+      }
+    } catch (error) {
+      res.write(line({ errorDetail: { message: messageOf(error) }, error: messageOf(error) }));
+    }
+    res.end();
+  });
+
+  router.post('/images/prune', async (req, res) => {
+    const { deleted, reclaimed } = await images.prune(parseFilters(queryOf(req)));
+    sendJson(res, 200, { ImagesDeleted: deleted?.map(deletedView) ?? null, SpaceReclaimed: reclaimed });
+  });
+
+  router.get('/images/get', async (req, res) => {
+    await sendTar(res, images.save(queryOf(req).getAll('names').flatMap((names) => names.split(','))));
+  });
+
+  router.get('/images/search', () => {
+    throw notImplemented('searching for images is not implemented by berth yet');
+  });
+
+  router.get('/images/*name/json', (req, res) => {
+    sendJson(res, 200, imageView(images.find(refOf(req)), dataRoot, versionOf(req)));
+  });
+
+  router.get('/images/*name/history', (req, res) => {
+    sendJson(res, 200, images.history(refOf(req)).map(historyView));
+  });
+
+  router.get('/images/*name/get', async (req, res) => {
+    await sendTar(res, images.save([refOf(req)]));
+  });
+
+  router.post('/images/*name/tag', async (req, res) => {
+    const query = queryOf(req);
+    await images.tag(refOf(req), text(query, 'repo'), text(query, 'tag'));
+    sendEmpty(res, 201);
+  });
+
+  router.post('/images/*name/push', () => {
+    throw notImplemented('pushing images is not implemented by berth yet');
+  });
+
+  router.delete('/images/*name', async (req, res) => {
+    const query = queryOf(req);
+    const removed = await images.remove(refOf(req), { force: flag(query, 'force'), prune: !flag(query, 'noprune') });
+    sendJson(res, 200, removed.map(deletedView));
+  });
+
+  router.post('/commit', async (req, res) => {
+    const query = queryOf(req);
+    const container = text(query, 'container');
+    if (container === '') throw invalid('invalid name or ID supplied: ""');
+    const id = await images.commit(container, {
+      repo: text(query, 'repo'),
+      tag: text(query, 'tag'),
+      comment: text(query, 'comment'),
+      author: text(query, 'author'),
+      changes: query.getAll('changes'),
+      pause: query.get('pause') ? flag(query, 'pause') : true,
+    });
+    sendJson(res, 201, { Id: id });
+  });
+
+  return router;
+};
+
+const sendTar = (res: Parameters<typeof sendStream>[0], tar: ReturnType<Images['save']>): Promise<void> =>
+  sendStream(res, tar, { 'Content-Type': 'application/x-tar' });
+
+const refOf = (req: Request<{ name: string[] }>): string => req.params.name.join('/');
+
+const line = (value: Json): string => `${JSON.stringify(value)}\r\n`;
+
+const progressView = (progress: Progress): Json => {
+  if ('stream' in progress) return progress;
+  const { status, id, progress: done } = progress;
+  return { status, ...(id === undefined ? {} : { id }), ...(done === undefined ? {} : { progressDetail: done }) };
+};
+
+const deletedView = (each: { readonly untagged: string } | { readonly deleted: string }): Json =>
+  'untagged' in each ? { Untagged: each.untagged } : { Deleted: each.deleted };

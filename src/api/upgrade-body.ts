@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { invalid } from '../model/errors.ts';
+import { BODY_LIMIT, tooLarge } from './body.ts';
+
+/**
+ * The body of a request that Node has stopped speaking HTTP on, and the socket as it is after that body. `wanted` says
+ * whether a body is expected at all: without it the stream begins at once.
+ */
+export const readUpgradeBody = async (req: IncomingMessage, socket: Socket, head: Buffer, wanted: boolean): Promise<string> => {
+  const chunked = req.headers['transfer-encoding'] !== undefined;
+  if (chunked && !wanted) {
+    // docker-modem ends its empty body before it takes the connection over.
+    socket.unshift(head.subarray(0, LAST_CHUNK.length).equals(LAST_CHUNK) ? head.subarray(LAST_CHUNK.length) : head);
+    return '';
+  }
+  const length = Number(req.headers['content-length'] ?? 0);
+  if (length > BODY_LIMIT) throw tooLarge();
+  const complete = (read: Buffer): Split | undefined => {
+    if (chunked) return splitChunks(read);
+    return read.length < length ? undefined : { body: read.subarray(0, length), rest: read.subarray(length) };
+  };
+  let read = head;
+  for (;;) {
+    const split = complete(read);
+    if (split) {
+      if (split.rest.length > 0) socket.unshift(split.rest);
+      return split.body.toString();
+    }
+    if (read.length > BODY_LIMIT) throw tooLarge();
+    const more = await nextChunk(socket);
+    if (!more) throw invalid('invalid JSON: unexpected EOF');
+    read = Buffer.concat([read, more]);
+  }
+};
+
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+
+type Split = { readonly body: Buffer; readonly rest: Buffer };
+
+/** Unwraps `LENGTH CRLF bytes CRLF ... 0 CRLF CRLF`; undefined while some of it is missing. */
+const splitChunks = (read: Buffer): Split | undefined => {
+  const parts: Buffer[] = [];
+  for (let at = 0; ; ) {
+    const line = read.indexOf('\r\n', at);
+    if (line < 0) return undefined;
+    const length = parseInt(read.toString('latin1', at, line), 16);
+    if (Number.isNaN(length)) throw invalid('invalid chunked encoding');
+    const end = line + 2 + length + 2;
+    if (read.length < end) return undefined;
+    if (length === 0) return { body: Buffer.concat(parts), rest: read.subarray(end) };
+    parts.push(read.subarray(line + 2, line + 2 + length));
+    at = end;
+  }
+};
+
+const nextChunk = async (socket: Socket): Promise<Buffer | undefined> => {
+  for (;;) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk) return chunk;
+    if (socket.readableEnded || socket.destroyed) return undefined;
+    const gone = new AbortController();
+    await Promise.race([once(socket, 'readable', { signal: gone.signal }), once(socket, 'end', { signal: gone.signal }), once(socket, 'close', { signal: gone.signal })]).finally(() => gone.abort());
+  }
+};

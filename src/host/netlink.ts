@@ -1,0 +1,251 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import koffi from 'koffi';
+import { isIP } from 'node:net';
+import { inNetns, libc } from './syscalls.ts';
+
+/**
+ * Links, addresses and routes by rtnetlink, the kernel's own language for them (rtnetlink(7)): what `ip` would say, without
+ * starting two processes on the way of every container. A batch is one send; the kernel answers each message in turn.
+ */
+export type Message = { readonly bytes: Buffer; readonly wish: string; /** Errors that mean it is so already. */ readonly fine: readonly string[] };
+
+export class NetlinkError extends Error {
+  readonly code: string;
+  constructor(wish: string, code: string, words: string) {
+    super(`${wish}: ${code}${words === '' ? '' : ` (${words})`}`);
+    this.name = 'NetlinkError';
+    this.code = code;
+  }
+}
+
+const c = {
+  socket: libc.func('int socket(int domain, int type, int protocol)'),
+  setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
+  send: libc.func('long send(int fd, const void *data, ulong length, int flags)'),
+  recv: libc.func('long recv(int fd, _Out_ uint8_t *data, ulong length, int flags)'),
+  if_nametoindex: libc.func('uint if_nametoindex(const char *name)'),
+};
+const [AF_NETLINK, SOCK_RAW, SOCK_CLOEXEC, SOL_NETLINK, NETLINK_EXT_ACK, MSG_DONTWAIT] = [16, 3, 0o2000000, 270, 11, 0x40];
+const [AF_INET, AF_INET6] = [2, 10];
+const [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_DELROUTE] = [16, 17, 20, 24, 25];
+const [NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE] = [1, 4, 0x100, 0x200, 0x400];
+const [NLMSG_ERROR, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MSG] = [2, 0x200, 0x100, 1];
+const [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD] = [1, 3, 4, 10, 18, 20, 28];
+const [IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER] = [1, 2, 1];
+const [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_F_NODAD] = [1, 2, 4, 0x02];
+const [RTA_DST, RTA_OIF, RTA_GATEWAY] = [1, 4, 5];
+const [RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, IFF_UP] = [254, 3, 0, 1, 1];
+
+/** Runs the messages that `build` gives, in the daemon's network namespace or in another; all, up to the first failure. */
+export const netlink = async (netns: string | undefined, build: () => readonly Message[]): Promise<void> => {
+  const open = (): { fd: number; messages: readonly Message[] } => {
+    const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd === -1) throw new NetlinkError('netlink socket', codeOf(koffi.errno()), '');
+    try {
+      return { fd, messages: build() };
+    } catch (error) {
+      fs.closeSync(fd);
+      throw error;
+    }
+  };
+  // A socket belongs to the namespace it was made in, whoever sends on it later.
+  const { fd, messages } = netns === undefined ? open() : inNetns(netns, open);
+  try {
+    c.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, Buffer.from([1, 0, 0, 0]), 4);
+    for (const message of messages) await ask(fd, message);
+  } finally {
+    fs.closeSync(fd);
+  }
+};
+
+/** The index of a device in the network namespace this thread is in now. */
+export const indexOf = (device: string): number => {
+  const index = c.if_nametoindex(device);
+  if (index === 0) throw new NetlinkError(`device ${device}`, 'ENODEV', '');
+  return index;
+};
+
+/** Sent from a thread of its own: the kernel works while we wait, and may wait itself for its one lock on all networking. */
+const ask = (fd: number, { bytes, wish, fine }: Message): Promise<void> =>
+  new Promise((resolve, reject) => {
+    c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
+      if (error) {
+        reject(error);
+        return;
+      }
+      const answer = Buffer.alloc(8192);
+      const length = sent === -1 ? -1 : Number(c.recv(fd, answer, answer.length, MSG_DONTWAIT));
+      if (length < 20 || answer.readUInt16LE(4) !== NLMSG_ERROR) {
+        reject(new NetlinkError(wish, codeOf(koffi.errno()), 'no answer'));
+        return;
+      }
+      const errno = -answer.readInt32LE(16);
+      const code = codeOf(errno);
+      if (errno === 0 || fine.includes(code)) resolve();
+      else reject(new NetlinkError(wish, code, wordsOf(answer.subarray(0, length))));
+    });
+  });
+
+const codeOf = (errno: number): string => Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
+
+/** The kernel's explanation, where it gives one. */
+const wordsOf = (answer: Buffer): string => {
+  const flags = answer.readUInt16LE(6);
+  if (!(flags & NLM_F_ACK_TLVS)) return '';
+  let at = 20 + (flags & NLM_F_CAPPED ? 16 : answer.readUInt32LE(20));
+  while (at + 4 <= answer.length) {
+    const length = answer.readUInt16LE(at);
+    if (length < 4) return '';
+    if (answer.readUInt16LE(at + 2) === NLMSGERR_ATTR_MSG) return answer.toString('utf8', at + 4, at + length - 1);
+    at += aligned(length);
+  }
+  return '';
+};
+
+const aligned = (length: number): number => (length + 3) & ~3;
+
+const attribute = (type: number, value: Buffer): Buffer => {
+  const bytes = Buffer.alloc(aligned(4 + value.length));
+  bytes.writeUInt16LE(4 + value.length, 0);
+  bytes.writeUInt16LE(type, 2);
+  value.copy(bytes, 4);
+  return bytes;
+};
+
+const text = (value: string): Buffer => Buffer.from(`${value}\0`);
+
+const word = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0, 0);
+  return bytes;
+};
+
+const message = (wish: string, type: number, flags: number, parts: readonly Buffer[], fine: readonly string[] = []): Message => {
+  const body = Buffer.concat([Buffer.alloc(16), ...parts]);
+  body.writeUInt32LE(body.length, 0);
+  body.writeUInt16LE(type, 4);
+  body.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK | flags, 6);
+  return { bytes: body, wish, fine };
+};
+
+/** struct ifinfomsg */
+const linkHeader = (index: number, up: boolean): Buffer => {
+  const bytes = Buffer.alloc(16);
+  bytes.writeInt32LE(index, 4);
+  if (up) {
+    bytes.writeUInt32LE(IFF_UP, 8);
+    bytes.writeUInt32LE(IFF_UP, 12);
+  }
+  return bytes;
+};
+
+const macBytes = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
+
+/**
+ * A veth pair: `name`, up, in this namespace's bridge, `device` in the namespace whose file is open as `netnsFd`. That end
+ * comes up by a message of its own: while the pair is made, it has no partner yet.
+ */
+export const addVeth = ({ name, bridge, netnsFd, device, mac, mtu }: {
+  name: string;
+  bridge: string;
+  netnsFd: number;
+  device: string;
+  mac: string;
+  mtu: number;
+}): Message => {
+  const peer = Buffer.concat([
+    linkHeader(0, false),
+    attribute(IFLA_IFNAME, text(device)),
+    attribute(IFLA_MTU, word(mtu)),
+    attribute(IFLA_ADDRESS, macBytes(mac)),
+    attribute(IFLA_NET_NS_FD, word(netnsFd)),
+  ]);
+  return message(`add veth ${name} to ${bridge}`, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, [
+    linkHeader(0, true),
+    attribute(IFLA_IFNAME, text(name)),
+    attribute(IFLA_MTU, word(mtu)),
+    attribute(IFLA_MASTER, word(indexOf(bridge))),
+    attribute(
+      IFLA_LINKINFO,
+      Buffer.concat([attribute(IFLA_INFO_KIND, text('veth')), attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))]),
+    ),
+  ]);
+};
+
+/** `alias` tells people, and a later berth, whose it is. */
+export const addBridge = (name: string, mtu: number, alias: string): Message =>
+  message(
+    `add bridge ${name}`,
+    RTM_NEWLINK,
+    NLM_F_CREATE | NLM_F_EXCL,
+    [
+      linkHeader(0, true),
+      attribute(IFLA_IFNAME, text(name)),
+      attribute(IFLA_MTU, word(mtu)),
+      attribute(IFLA_IFALIAS, text(alias)),
+      attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, text('bridge'))),
+    ],
+    ['EEXIST'],
+  );
+
+export const setUp = (device: string): Message => message(`set ${device} up`, RTM_NEWLINK, 0, [linkHeader(indexOf(device), true)]);
+
+export const deleteLink = (device: string): Message =>
+  message(`delete ${device}`, RTM_DELLINK, 0, [linkHeader(0, false), attribute(IFLA_IFNAME, text(device))], ['ENODEV']);
+
+/** The 4 or 16 bytes of an address. */
+export const addressBytes = (address: string): Buffer => {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  if (isIP(address) !== 6) throw new Error(`not an address: ${address}`);
+  const [head = '', tail] = address.split('::');
+  const groups = (half: string): string[] => (half === '' ? [] : half.split(':'));
+  const [front, back] = [groups(head), groups(tail ?? '')];
+  const all = tail === undefined ? front : [...front, ...Array<string>(8 - front.length - back.length).fill('0'), ...back];
+  return Buffer.from(all.map((group) => group.padStart(4, '0')).join(''), 'hex');
+};
+
+/** ADDRESS/PREFIX on a device; for IPv4 with the subnet's broadcast address, for IPv6 usable at once. */
+export const addAddress = (device: string, cidr: string): Message => {
+  const [address = '', prefix = ''] = cidr.split('/');
+  const bytes = addressBytes(address);
+  const header = Buffer.alloc(8);
+  header.writeUInt8(bytes.length === 4 ? AF_INET : AF_INET6, 0);
+  header.writeUInt8(Number(prefix), 1);
+  if (bytes.length === 16) header.writeUInt8(IFA_F_NODAD, 2);
+  header.writeUInt32LE(indexOf(device), 4);
+  const parts = [header, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
+  if (bytes.length === 4 && Number(prefix) < 31) {
+    const broadcast = Buffer.alloc(4);
+    broadcast.writeUInt32BE((bytes.readUInt32BE(0) | (0xffffffff >>> Number(prefix))) >>> 0, 0);
+    parts.push(attribute(IFA_BROADCAST, broadcast));
+  }
+  return message(`add address ${cidr} to ${device}`, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, parts, ['EEXIST']);
+};
+
+const route = (type: number, flags: number, to: string, via: string, device: string, fine: readonly string[]): Message => {
+  const gateway = addressBytes(via);
+  const header = Buffer.alloc(12);
+  const [address = '', prefix = ''] = to === 'default' ? [] : to.split('/');
+  header.writeUInt8(gateway.length === 4 ? AF_INET : AF_INET6, 0);
+  header.writeUInt8(to === 'default' ? 0 : Number(prefix), 1);
+  header.writeUInt8(RT_TABLE_MAIN, 4);
+  header.writeUInt8(RTPROT_BOOT, 5);
+  header.writeUInt8(RT_SCOPE_UNIVERSE, 6);
+  header.writeUInt8(RTN_UNICAST, 7);
+  return message(
+    `${type === RTM_NEWROUTE ? 'add' : 'delete'} route ${to} via ${via}`,
+    type,
+    flags,
+    [
+      header,
+      ...(to === 'default' ? [] : [attribute(RTA_DST, addressBytes(address))]),
+      attribute(RTA_GATEWAY, gateway),
+      attribute(RTA_OIF, word(indexOf(device))),
+    ],
+    fine,
+  );
+};
+
+export const addRoute = (to: string, via: string, device: string): Message => route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, to, via, device, []);
+export const deleteRoute = (to: string, via: string, device: string): Message => route(RTM_DELROUTE, 0, to, via, device, ['ESRCH', 'ENODEV']);

@@ -1,0 +1,254 @@
+import fs from 'node:fs';
+import type { Readable } from 'node:stream';
+import { cleanPath, isWithin } from '../model/path.ts';
+import { decompressed } from './compression.ts';
+import { openMade } from './container-view.ts';
+import { deviceNumber, fdPath, leafPath, makeNode, O_DIRECTORY, O_NOFOLLOW, O_PATH, openBeneath, removeLeaf, setAttribute } from './open-beneath.ts';
+import type { TarHeader } from './tar-format.ts';
+import { scanTar } from './tar-scan.ts';
+
+export type UntarOptions = {
+  /** An entry may not take the place of a directory, nor a directory that of something else. */
+  readonly keepDirectories: boolean;
+  /** Whose the files are, whatever the tar says. */
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+};
+
+/**
+ * Unpacks a tar, compressed or not, into `directory` of the tree whose root is open as `root`. Every name is looked up
+ * by the kernel below that root, link by link as a process of the container would; the last part of a name is never
+ * followed. Neither the tar nor the tree can reach anything else, even while the container changes it.
+ */
+export const untar = async (root: number, directory: string, tar: Readable, options: UntarOptions): Promise<void> => {
+  const steps: Step[] = [];
+  const scan = scanTar({
+    entry: (header) => steps.push({ header }),
+    content: (bytes) => steps.push({ bytes }),
+    padding() {},
+    trailer() {},
+  });
+  const unpack = createUnpack(root, directory, options);
+  const perform = async (): Promise<void> => {
+    for (const step of steps.splice(0)) {
+      if ('header' in step) unpack.enter(step.header);
+      else {
+        const written = unpack.write(step.bytes);
+        if (written) await written;
+      }
+    }
+  };
+  let plain = tar;
+  try {
+    plain = await decompressed(tar);
+    for await (const chunk of keptOpen(plain)) {
+      scan.push(chunk);
+      await perform();
+    }
+    scan.end();
+    unpack.finish();
+  } finally {
+    unpack.close();
+    if (plain !== tar) plain.destroy();
+    // Whatever the tar has still to say is let go by, so that its sender can hear why nobody listens.
+    tar.resume();
+  }
+};
+
+type Step = { readonly header: TarHeader } | { readonly bytes: Buffer };
+
+/** The chunks of a stream, which is not destroyed when one stops listening. */
+const keptOpen = (stream: Readable): AsyncIterable<Buffer> => stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+
+/** Below this many bytes a write is not worth leaving the thread for. */
+const SMALL_WRITE = 16 * 1024;
+
+const createUnpack = (root: number, directory: string, { keepDirectories, owner }: UntarOptions) => {
+  /** The directory last written to: most entries come one after the other. */
+  let parent: { readonly path: string; readonly fd: number } | undefined;
+  let file: { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; position: number } | undefined;
+  /** Set last, because every entry made in a directory changes its time. */
+  const directories = new Map<string, number>();
+
+  const open = (path: string): number => {
+    if (parent?.path === path) return parent.fd;
+    const fd = openDirectory(path);
+    forget();
+    parent = { path, fd };
+    return fd;
+  };
+  const forget = (): void => {
+    if (parent) fs.closeSync(parent.fd);
+    parent = undefined;
+  };
+  const openDirectory = (path: string): number => {
+    try {
+      return openBeneath(root, path, O_PATH | O_DIRECTORY);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      return openMade(root, path, 'directory');
+    }
+  };
+
+  const own = (path: Buffer, header: TarHeader): void => fs.lchownSync(path, owner?.uid ?? header.uid, owner?.gid ?? header.gid);
+
+  const closeFile = (): void => {
+    if (!file) return;
+    const { fd, header, path } = file;
+    file = undefined;
+    try {
+      fs.fchownSync(fd, owner?.uid ?? header.uid, owner?.gid ?? header.gid);
+      // After the owner, whose change takes the set-uid bit away.
+      fs.fchmodSync(fd, header.mode & 0o7777);
+      setAttributes(path, header);
+      fs.futimesSync(fd, header.mtime, header.mtime);
+    } finally {
+      fs.closeSync(fd);
+    }
+  };
+
+  const makeRoom = (at: number, leaf: string, path: string, isDirectory: boolean): boolean => {
+    const there = fs.lstatSync(leafPath(at, leaf), { throwIfNoEntry: false });
+    if (!there) return false;
+    if (there.isDirectory() && isDirectory) return true;
+    if (keepDirectories && there.isDirectory()) throw new Error(`cannot overwrite directory ${quoted(path)} with non-directory ${quoted(directory)}`);
+    if (keepDirectories && isDirectory) throw new Error(`cannot overwrite non-directory ${quoted(path)} with directory ${quoted(directory)}`);
+    removeLeaf(at, leaf);
+    if (parent && isWithin(path, parent.path)) forget();
+    return false;
+  };
+
+  const make = (header: TarHeader, at: number, leaf: string, path: string): void => {
+    const place = leafPath(at, leaf);
+    switch (header.type) {
+      case '5':
+        if (!makeRoom(at, leaf, path, true)) fs.mkdirSync(place, { mode: 0o700 });
+        own(place, header);
+        setMode(at, leaf, header);
+        setAttributes(place, header);
+        directories.set(path, header.mtime);
+        return;
+      case '1': {
+        const target = cleanPath(`${directory}/${header.linkName}`);
+        if (!isWithin(directory, target)) throw new Error(`invalid hardlink ${quoted(target)} -> ${quoted(header.linkName)}`);
+        makeRoom(at, leaf, path, false);
+        const [from, name] = split(target);
+        const fd = openBeneath(root, from, O_PATH | O_DIRECTORY);
+        try {
+          fs.linkSync(leafPath(fd, name), place);
+        } finally {
+          fs.closeSync(fd);
+        }
+        return;
+      }
+      case '2': {
+        const target = cleanPath(`${split(path)[0]}/${header.linkName}`);
+        if (!isWithin(directory, target)) throw new Error(`invalid symlink ${quoted(path)} -> ${quoted(header.linkName)}`);
+        makeRoom(at, leaf, path, false);
+        fs.symlinkSync(Buffer.from(header.linkName, 'latin1'), place);
+        own(place, header);
+        fs.lutimesSync(place, header.mtime, header.mtime);
+        return;
+      }
+      case '3':
+      case '4':
+      case '6':
+        makeRoom(at, leaf, path, false);
+        makeNode(place, nodeType(header.type) | 0o600, header.type === '6' ? 0n : deviceNumber(header.devMajor, header.devMinor));
+        own(place, header);
+        setMode(at, leaf, header);
+        fs.lutimesSync(place, header.mtime, header.mtime);
+        return;
+      case '0':
+        if (header.pax.has('GNU.sparse.major')) throw new Error(`archive/tar: sparse entries are not supported: ${quoted(path)}`);
+        makeRoom(at, leaf, path, false);
+        file = { fd: fs.openSync(place, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | O_NOFOLLOW, 0o600), header, path: place, position: 0 };
+        if (header.size === 0) closeFile();
+        return;
+      default:
+        throw new Error(`unhandled tar header type ${header.type.charCodeAt(0)}`);
+    }
+  };
+
+  return {
+    enter(header: TarHeader): void {
+      closeFile();
+      const name = cleanPath(header.name);
+      const path = cleanPath(`${directory}/${name}`);
+      if (!isWithin(directory, path)) throw new Error(`${quoted(name)} is outside of ${quoted(directory)}`);
+      // The directory itself is there, and stays what it is.
+      if (path === directory) return;
+      const [above, leaf] = split(path);
+      make(header, open(above), leaf, path);
+    },
+    write(bytes: Buffer): Promise<void> | undefined {
+      if (!file) return undefined;
+      const { fd, position, header } = file;
+      file.position += bytes.length;
+      const last = file.position >= header.size;
+      if (bytes.length < SMALL_WRITE) {
+        fs.writeSync(fd, bytes, 0, bytes.length, position);
+        if (last) closeFile();
+        return undefined;
+      }
+      return writeAll(fd, bytes, position).then(() => {
+        if (last) closeFile();
+      });
+    },
+    finish(): void {
+      for (const [path, time] of directories) {
+        const [above, leaf] = split(path);
+        const at = leafPath(open(above), leaf);
+        if (fs.lstatSync(at, { throwIfNoEntry: false })?.isDirectory()) fs.lutimesSync(at, time, time);
+      }
+    },
+    close(): void {
+      if (file) fs.closeSync(file.fd);
+      file = undefined;
+      forget();
+    },
+  };
+};
+
+const writeAll = (fd: number, bytes: Buffer, position: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const go = (from: number): void =>
+      fs.write(fd, bytes, from, bytes.length - from, position + from, (error, written) => {
+        if (error) reject(error);
+        else if (from + written < bytes.length) go(from + written);
+        else resolve();
+      });
+    go(0);
+  });
+
+/** By descriptor: by its name, a link put in its place would be followed. */
+const setMode = (at: number, leaf: string, { mode }: TarHeader): void => {
+  const fd = fs.openSync(leafPath(at, leaf), O_PATH | O_NOFOLLOW);
+  try {
+    fs.chmodSync(fdPath(fd), mode & 0o7777);
+  } finally {
+    fs.closeSync(fd);
+  }
+};
+
+const XATTR = 'SCHILY.xattr.';
+/** Those that mean the same elsewhere, where the file system has them at all. */
+const setAttributes = (path: Buffer, { pax }: TarHeader): void => {
+  for (const [key, value] of pax) {
+    if (!key.startsWith(`${XATTR}user.`) && key !== `${XATTR}security.capability`) continue;
+    try {
+      setAttribute(path, key.slice(XATTR.length), Buffer.from(value, 'latin1'));
+    } catch (error) {
+      if (!['EOPNOTSUPP', 'ENOTSUP', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+};
+
+const nodeType = (type: string): number => ({ '3': fs.constants.S_IFCHR, '4': fs.constants.S_IFBLK })[type] ?? fs.constants.S_IFIFO;
+
+/** A clean absolute path as its directory and its last name. */
+const split = (path: string): [directory: string, leaf: string] => {
+  const at = path.lastIndexOf('/');
+  return [path.slice(0, at) || '/', path.slice(at + 1)];
+};
+
+const quoted = (path: string): string => JSON.stringify(Buffer.from(path, 'latin1').toString('utf8'));

@@ -1,0 +1,143 @@
+#!/usr/bin/env node
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import type http from 'node:http';
+import { createApp } from './api/app.ts';
+import { parseConfig, USAGE, UsageError, VERSION_LINE, type Config } from './config.ts';
+import { createEngine } from './engine/engine.ts';
+import { createHost } from './host/host.ts';
+import { createLayers } from './host/layers.ts';
+import { createLogs } from './host/container-log.ts';
+import { createFacts } from './host/facts.ts';
+import { readMachine } from './host/machine.ts';
+import { claimControllers, findProgram, forwardPackets, lockRoot, makeInitLayer } from './host/prepare.ts';
+import { nowNanoseconds } from './host/clock.ts';
+import { createLog, type Log } from './log.ts';
+import { messageOf } from './model/errors.ts';
+import { capabilitiesOfMask } from './plan/capabilities.ts';
+import { initLayerPath } from './plan/desired.ts';
+import { openStore } from './store/store.ts';
+
+/** berthd: reads its flags, takes its roots, mends what an earlier one left, and listens. */
+const main = async (argv: readonly string[]): Promise<void> => {
+  const config = parseConfig(argv);
+  if (config === 'help') return void process.stdout.write(USAGE);
+  if (config === 'version') return void process.stdout.write(`${VERSION_LINE}\n`);
+  const log = createLog(config.logLevel);
+  // Directories and sockets are never wider than what is said where they are made.
+  process.umask(0o022);
+  for (const root of [config.dataRoot, config.execRoot]) lockRoot(root);
+
+  const runtime = chooseRuntime(config, log);
+  const layout = { dataRoot: config.dataRoot, execRoot: config.execRoot, iptables: config.iptables };
+  makeInitLayer(initLayerPath(layout));
+  const dropForward = config.ipForward && forwardPackets() && config.iptables;
+
+  const machine = readMachine();
+  const host = createHost(config);
+  const store = openStore(config.dataRoot);
+  const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools });
+  const engine = createEngine({
+    host: { ...host, logs: createLogs({ dataRoot: config.dataRoot, now: host.now }), nowNanoseconds },
+    store,
+    layers: createLayers({ dataRoot: config.dataRoot }),
+    machine: { ...machine, capabilities: capabilitiesOfMask(machine.capabilityMask), seccompProfile: undefined },
+    layout,
+    facts,
+    hex: (bytes) => crypto.randomBytes(bytes).toString('hex'),
+    network: {
+      bip: config.bip,
+      mtu: config.mtu,
+      icc: config.icc,
+      publishAddress: config.publishAddress,
+      families: config.ip6tables ? ['ipv4', 'ipv6'] : ['ipv4'],
+      dropForward,
+    },
+    dns: { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions },
+    log: (message) => log('warn', message),
+  });
+  await engine.begin();
+
+  const server = createApp(engine, {
+    dataRoot: config.dataRoot,
+    defaults: { cgroupVersion: machine.cgroupVersion, runtime, processors: os.availableParallelism() },
+    fault: (request, error) => log('error', `${request}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+  });
+  const sockets = config.hosts.map((host) => host.slice('unix://'.length));
+  for (const socket of sockets) await listen(server, socket, config.group);
+  if (config.pidFile !== undefined) fs.writeFileSync(config.pidFile, `${process.pid}\n`);
+  log('info', `API listen on ${sockets.join(', ')}`);
+
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    log('info', `${signal}: the API stops, containers go on`);
+    server.close();
+    server.closeAllConnections();
+    for (const file of [...sockets, ...(config.pidFile === undefined ? [] : [config.pidFile])]) fs.rmSync(file, { force: true });
+    store.close().then(() => process.exit(0), () => process.exit(1));
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  // What nobody waited for failed. The state is on disk and the daemon can go on; hiding it would help nobody.
+  process.on('unhandledRejection', (error) => log('error', `unhandled: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+};
+
+/** crun is the faster one; it does not run on every host. */
+const chooseRuntime = (config: Config, log: Log): string => {
+  const usable = claimControllers(config.execRoot);
+  const wanted = config.defaultRuntime;
+  if (wanted !== undefined) return wanted;
+  if (findProgram('crun') !== undefined && usable) return 'crun';
+  if (findProgram('runc') !== undefined) {
+    log('info', 'crun is absent or can not run here (cgroups in hybrid mode): using runc');
+    return 'runc';
+  }
+  log('error', 'neither crun nor runc is installed: containers can be made, but not started');
+  return 'crun';
+};
+
+/** The socket is never more open than it should be, not even for a moment: it gets its name with its mode. */
+const listen = async (server: http.Server, socket: string, group: string): Promise<void> => {
+  fs.mkdirSync(path.dirname(socket), { recursive: true });
+  if (await answers(socket)) throw new Error(`${socket}: another daemon answers there`);
+  fs.rmSync(socket, { force: true });
+  const umask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ path: socket, backlog: 4096 }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } finally {
+    process.umask(umask);
+  }
+  const gid = groupId(group);
+  if (gid !== undefined) fs.chownSync(socket, 0, gid);
+  fs.chmodSync(socket, 0o660);
+};
+
+const answers = (socket: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const probe = net.connect(socket, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+
+const groupId = (group: string): number | undefined => {
+  if (/^\d+$/.test(group)) return Number(group);
+  const line = fs.readFileSync('/etc/group', 'utf8').split('\n').find((entry) => entry.startsWith(`${group}:`));
+  return line === undefined ? undefined : Number(line.split(':')[2]);
+};
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`berthd: ${messageOf(error)}\n${error instanceof UsageError ? USAGE : ''}`);
+  process.exit(1);
+});

@@ -1,0 +1,19 @@
+import { invalid } from '../model/errors.ts';
+
+const architectures: Readonly<Record<string, string>> = { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64', i386: '386', armhf: 'arm', armel: 'arm' };
+const known = ['amd64', 'arm64', '386', 'arm', 'ppc64le', 's390x', 'riscv64', 'mips64le', 'mips64', 'loong64'];
+const systems = ['linux', 'windows', 'darwin', 'freebsd'];
+
+/** `linux/arm64/v8`, `linux`, `arm64`; nothing is this machine. */
+export const parsePlatform = (text: string, here: string): { os: string; architecture: string; variant: string } => {
+  if (text === '') return { os: 'linux', architecture: here, variant: '' };
+  const [first = '', second, variant = '', ...more] = text.toLowerCase().split('/');
+  const refuse = (why: string) => invalid(`${JSON.stringify(text)}: ${why}: invalid argument`);
+  if (more.length > 0) throw refuse('cannot parse platform specifier');
+  if (second !== undefined) return { os: first, architecture: architecture(second), variant };
+  if (systems.includes(first)) return { os: first, architecture: here, variant: '' };
+  if (known.includes(architecture(first))) return { os: 'linux', architecture: architecture(first), variant: '' };
+  throw refuse('unknown operating system or architecture');
+};
+
+const architecture = (name: string): string => (Object.hasOwn(architectures, name) ? (architectures[name] ?? name) : name);

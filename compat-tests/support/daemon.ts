@@ -40,10 +40,12 @@ export async function startDaemon(name: string): Promise<Daemon> {
     // In a session of its own: Ctrl-C at the terminal ends the tests, which then end the daemon in order.
     child = spawn(file!, args, { stdio: ['ignore', output, output], detached: true });
     closeSync(output);
-    await eventually(async () => {
-      if (child?.exitCode !== null) throw new Error(`the daemon ended at once:\n${await tail(log)}`);
+    const answers = await eventually(async () => {
+      if (child?.exitCode !== null) return false;
       await call(socket, 'GET', '/_ping');
+      return true;
     }, { seconds: 20 });
+    if (!answers) throw new Error(`the daemon ended at once:\n${await tail(log)}`);
   };
   const end = async (signal: NodeJS.Signals) => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -57,7 +59,7 @@ export async function startDaemon(name: string): Promise<Daemon> {
     clearTimeout(impatience);
   };
   const remove = async () => {
-    await removeContainers(socket).catch((error: unknown) => console.error(`containers left behind: ${error}`));
+    if (child?.exitCode === null) await removeContainers(socket).catch((error: unknown) => console.error(`containers left behind: ${error}`));
     await stop();
     await unmountBelow(root);
     await removeHosts(hosts);

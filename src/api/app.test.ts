@@ -26,6 +26,9 @@ const listening = async (t: TestContext, parts: Parameters<typeof fakeEngine>[0]
   return (server.address() as AddressInfo).port;
 };
 
+const wholeBody = (res: unknown, done: (error: Error | null, body: Buffer) => void): void =>
+  void (res as Readable).toArray().then((chunks: Buffer[]) => done(null, Buffer.concat(chunks)));
+
 const volume: Volume = { name: 'v', created: '2026-11-23T17:44:37Z', driver: 'local', mountpoint: '/m', labels: undefined, options: undefined } as Volume;
 
 test('the usual headers, and no others', async () => {
@@ -38,7 +41,7 @@ test('the usual headers, and no others', async () => {
     ostype: 'linux',
     server: 'Docker/28.5.2 (linux)',
     'content-type': 'application/json',
-    'content-length': '142',
+    'content-length': '158',
   });
 });
 
@@ -163,7 +166,7 @@ test('logs: frames, times, the query', async () => {
       },
     },
   });
-  const get = (query: string) => request(server).get(`/v1.50/containers/x/logs?${query}`).buffer(true).parse((res, done) => void res.toArray().then((chunks: Buffer[]) => done(null, Buffer.concat(chunks))));
+  const get = (query: string) => request(server).get(`/v1.50/containers/x/logs?${query}`).buffer(true).parse(wholeBody);
   const { body, headers } = await get('stdout=1&stderr=1&since=5.5&tail=3').expect(200);
   assert.equal(headers['content-type'], 'application/vnd.docker.multiplexed-stream');
   assert.deepEqual(body, Buffer.from('\x01\0\0\0\0\0\0\x07héllo\n\x02\0\0\0\0\0\0\x04err\n'));
@@ -183,7 +186,7 @@ test('events: the past, filtered; the present, until the client goes', async (t)
   events.emit({ type: 'container', action: 'create', id: 'c1', attributes: { name: 'web', image: 'busybox' } });
   events.emit({ type: 'network', action: 'connect', id: 'n1', attributes: { name: 'bridge', type: 'bridge', container: 'c1' } });
   const server = app({ events });
-  const { text } = await request(server).get('/events?since=1795455943&until=1795455944').expect(200).expect('content-type', 'application/json').buffer(true).parse((res, done) => void res.toArray().then((chunks: Buffer[]) => done(null, Buffer.concat(chunks).toString()))).then(({ body }) => ({ text: body as string }));
+  const { text } = await request(server).get('/events?since=1795455943&until=1795455944').expect(200).expect('content-type', 'application/json').buffer(true).parse(wholeBody).then(({ body }) => ({ text: String(body) }));
   assert.deepEqual(
     text.trim().split('\n'),
     [
@@ -228,7 +231,7 @@ test('images: names with slashes, streams with errors in them', async () => {
   await request(server).delete('/images/my/bb:1').expect(200, [{ Untagged: 'my/bb:1' }, { Deleted: 'sha256:1' }]);
   await request(server).post('/images/create?fromSrc=-&repo=busybox:latest&changes=A&changes=B').send('tar').expect(200, { status: 'sha256:2' });
   assert.deepEqual(seen, [['a.b/c:1', 'x', 'y'], ['tar', 'busybox:latest', 'Imported from -', ['A', 'B']]]);
-  const { text } = await request(server).post('/images/load?quiet=1').buffer(true).parse((res, done) => void res.toArray().then((chunks: Buffer[]) => done(null, Buffer.concat(chunks).toString()))).then(({ body }) => ({ text: body as string }));
+  const { text } = await request(server).post('/images/load?quiet=1').buffer(true).parse(wholeBody).then(({ body }) => ({ text: String(body) }));
   assert.equal(text, '{"stream":"Loaded image: a\\n"}\r\n{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n');
   await request(server).get('/images/get?names=x').expect(404, { message: 'No such image: x' });
   await request(server).get('/images/nosuch/json').expect(404, { message: 'No such image: nosuch:latest' });

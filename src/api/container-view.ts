@@ -114,13 +114,17 @@ const stateView = ({ state }: Container): JsonObject => ({
 const configView = ({ spec, asked, mounts }: Container): JsonObject => {
   const volumes = [...Object.keys((asked.config['Volumes'] as JsonObject | null) ?? {}), ...mounts.filter((mount) => mount.asked === 'image').map((mount) => mount.destination)];
   const mac = spec.endpoints[0]?.mac ?? '';
-  const { ExposedPorts: _, ...config } = asked.config;
+  const { Hostname: _h, Domainname: _d, User: _u, ExposedPorts: _e, AttachStdin, AttachStdout, AttachStderr, ...rest } = asked.config;
+  // The reference's own order of keys: people diff what inspect prints.
   return {
-    ...config,
     Hostname: spec.hostname,
     Domainname: spec.domainname,
     User: spec.user,
+    AttachStdin: AttachStdin ?? false,
+    AttachStdout: AttachStdout ?? false,
+    AttachStderr: AttachStderr ?? false,
     ...(spec.exposedPorts.length === 0 ? {} : { ExposedPorts: emptyMap(spec.exposedPorts.map(exposedPort)) }),
+    ...rest,
     Env: spec.env ?? null,
     Cmd: spec.cmd ?? null,
     ...healthcheckView(spec),

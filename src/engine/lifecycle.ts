@@ -225,7 +225,10 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       return { changes: [put({ ...next, sandbox: undefined })], result: undefined };
     });
     const container = ledger.state.containers.get(id);
-    if (container?.spec.autoRemove) await discard(id, { volumes: true });
+    if (!container?.spec.autoRemove) return;
+    await discard(id, { volumes: true });
+    emit(container, 'destroy');
+    tell(id, 'removed', { code: exitCode, at: host.now() });
   };
 
   /** The process has ended. Whoever wants the container next waits until that is on record. */

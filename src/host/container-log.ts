@@ -93,7 +93,7 @@ const filesOf = (file: string): string[] => {
 };
 
 function* allLines(file: string, end: number | undefined): Generator<readonly string[]> {
-  for (const each of filesOf(file)) yield* linesFrom(each, 0, each === file ? end : undefined);
+  for (const each of filesOf(file)) for (const { lines } of linesFrom(each, 0, each === file ? end : undefined)) yield lines;
 }
 
 const lastLines = (file: string, end: number | undefined, count: number): readonly string[] => {
@@ -122,6 +122,8 @@ const openLog = (file: string, options: Readonly<Record<string, string>>, now: (
   /** How often the file was replaced by a new one. */
   let rotations = 0;
   let open = true;
+  /** The last line may have been written in part. */
+  let torn = false;
   const pending: Record<LogStream, PendingLine> = { stdout: nothing(), stderr: nothing() };
   const listeners = new Set<() => void>();
 
@@ -140,12 +142,19 @@ const openLog = (file: string, options: Readonly<Record<string, string>>, now: (
     rotations += 1;
   };
 
+  /** A full disk costs lines; the container goes on. */
   const append = (text: string): void => {
     if (text === '') return;
-    if (maximumSize !== undefined && size >= maximumSize) rotate();
-    const bytes = Buffer.from(text);
-    for (let written = 0; written < bytes.length; ) written += fs.writeSync(fd, bytes, written);
-    size += bytes.length;
+    try {
+      if (maximumSize !== undefined && size >= maximumSize) rotate();
+      const bytes = Buffer.from(torn ? `\n${text}` : text);
+      torn = true;
+      for (let written = 0; written < bytes.length; ) written += fs.writeSync(fd, bytes, written);
+      torn = false;
+      size += bytes.length;
+    } catch (error) {
+      if (!['ENOSPC', 'EDQUOT', 'EIO', 'EFBIG'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
     for (const listener of listeners) listener();
   };
 
@@ -170,6 +179,16 @@ const openLog = (file: string, options: Readonly<Record<string, string>>, now: (
       let generation = rotations;
       // Its own descriptor: the file may be renamed or removed while it is read.
       let reading = fs.openSync(file, 'r');
+      /** The file that came after this one, unless it is gone by now. */
+      const readNext = (): void => {
+        generation += 1;
+        const age = rotations - generation;
+        const next = age === 0 ? file : `${file}.${age}`;
+        if (!fs.existsSync(next)) return;
+        fs.closeSync(reading);
+        reading = fs.openSync(next, 'r');
+        position = 0;
+      };
       return {
         position,
         stop() {
@@ -181,25 +200,18 @@ const openLog = (file: string, options: Readonly<Record<string, string>>, now: (
           try {
             while (!signal.aborted) {
               const woken = new Promise<void>((resolve) => (wake = resolve));
-              const current = generation === rotations;
-              for (const lines of linesFrom(reading, position, undefined)) {
+              const ended = !open;
+              const last = generation === rotations;
+              // Somebody emptied the file, as people do to get rid of a log.
+              if (fs.fstatSync(reading).size < position) position = 0;
+              for (const { lines, next } of linesFrom(reading, position, undefined)) {
+                position = next;
                 yield lines;
                 if (signal.aborted) return;
-                for (const line of lines) position += Buffer.byteLength(line) + 1;
               }
-              if (current && generation === rotations) {
-                if (!open && position >= size) return;
-                if (position < size) continue;
-                await woken;
-              } else if (!current) {
-                generation += 1;
-                const older = rotations - generation;
-                const next = older === 0 ? file : `${file}.${older}`;
-                if (!fs.existsSync(next)) continue;
-                fs.closeSync(reading);
-                reading = fs.openSync(next, 'r');
-                position = 0;
-              }
+              if (last && ended) return;
+              if (last) await woken;
+              else readNext();
             }
           } finally {
             signal.removeEventListener('abort', listener);

@@ -30,6 +30,8 @@ export const writeRecipe = (path: string): RecipeWriter => {
   const written = finished(file);
   written.catch(() => {});
   file.on('error', (error) => gzip.destroy(error));
+  // Told by `close`.
+  gzip.on('error', () => {});
   let pending: Buffer[] = [];
   let size = 0;
   const flush = (): void => {

@@ -33,7 +33,7 @@ export const applyLinks = async (operations: readonly LinkOperation[]): Promise<
         break;
       case 'bridge':
         if (add) {
-          onHost.push(() => addBridge(object.name, object.mtu, 'berth'), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
+          onHost.push(() => addBridge(object.name, object.mtu, 'berth'), () => setUp(object.name), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
         } else onHost.push(() => deleteLink(object.name));
         break;
       case 'veth':

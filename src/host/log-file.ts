@@ -4,8 +4,11 @@ import fs from 'node:fs';
 const NEWLINE = 0x0a;
 const BLOCK_BYTES = 256 * 1024;
 
+/** Some lines of a file, and where the next one begins. */
+export type Block = { readonly lines: readonly string[]; readonly next: number };
+
 /** The whole lines of a file, a block at a time, from a position to `end` (undefined: its end). What follows the last newline is left out. */
-export function* linesFrom(file: string | number, start: number, end: number | undefined): Generator<readonly string[]> {
+export function* linesFrom(file: string | number, start: number, end: number | undefined): Generator<Block> {
   const fd = openIfThere(file);
   if (fd === undefined) return;
   try {
@@ -18,7 +21,7 @@ export function* linesFrom(file: string | number, start: number, end: number | u
       const bytes = carried.length > 0 ? Buffer.concat([carried, block.subarray(0, read)]) : block.subarray(0, read);
       const last = bytes.lastIndexOf(NEWLINE);
       carried = bytes.subarray(last + 1);
-      if (last >= 0) yield textOf(bytes.subarray(0, last)).split('\n');
+      if (last >= 0) yield { lines: textOf(bytes.subarray(0, last)).split('\n'), next: position - carried.length };
     }
   } finally {
     if (typeof file === 'string') fs.closeSync(fd);

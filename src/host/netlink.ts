@@ -173,14 +173,17 @@ export const addVeth = ({ name, bridge, netnsFd, device, mac, mtu }: {
   ]);
 };
 
-/** `alias` tells people, and a later berth, whose it is. */
+/**
+ * `alias` tells people, and a later berth, whose it is. Made down: one that is up from its first moment never learns that
+ * it has no carrier.
+ */
 export const addBridge = (name: string, mtu: number, alias: string): Message =>
   message(
     `add bridge ${name}`,
     RTM_NEWLINK,
     NLM_F_CREATE | NLM_F_EXCL,
     [
-      linkHeader(0, true),
+      linkHeader(0, false),
       attribute(IFLA_IFNAME, text(name)),
       attribute(IFLA_MTU, word(mtu)),
       attribute(IFLA_IFALIAS, text(alias)),

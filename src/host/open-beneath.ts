@@ -17,6 +17,7 @@ export const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 const syscall = libc.func('long syscall(long number, long directory, void *path, void *how, long size)');
 const mknodCall = libc.func('int mknod(void *path, uint mode, ulong device)');
 const lsetxattrCall = libc.func('int lsetxattr(void *path, void *name, void *value, size_t size, int flags)');
+const listxattrCall = libc.func('long listxattr(void *path, void *list, size_t size)');
 const lgetxattrCall = libc.func('long lgetxattr(void *path, void *name, void *value, size_t size)');
 
 const openHow = Buffer.alloc(24);
@@ -66,6 +67,9 @@ export const deviceNumber = (major: number, minor: number): bigint => {
 export const setAttribute = (path: Buffer, name: string, value: Buffer): void => {
   if (lsetxattrCall(Buffer.concat([path, zero]), terminated(name), value, value.length, 0) === -1) throw failure('lsetxattr', path.toString('latin1'));
 };
+
+/** Whether what a path leads to has extended attributes. */
+export const hasAttributes = (path: string): boolean => Number(listxattrCall(terminated(path), null, 0)) > 0;
 
 /** A short attribute's text; undefined when there is none. */
 export const attribute = (path: Buffer, name: string): string | undefined => {

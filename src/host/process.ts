@@ -110,15 +110,18 @@ export const createProcesses = ({
       const fd = fs.openSync(path.join(directory, stream === 'stdout' ? 'out' : 'err'), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
       widenPipe(fd, PIPE_BYTES);
       const socket = new net.Socket({ fd, readable: true, writable: false });
-      let first = true;
-      socket.on('data', (chunk: Buffer) => {
-        const bytes = first && stream === 'stderr' ? inDockersWords(chunk) : chunk;
-        first = false;
-        if (!listener.output(stream, bytes)) for (const each of sockets) each.pause();
-      });
       socket.on('error', () => {});
       return socket;
     });
+    const flow = (): void =>
+      sockets.forEach((socket, index) => {
+        let first = true;
+        socket.on('data', (chunk: Buffer) => {
+          const bytes = first && index === 1 ? inDockersWords(chunk) : chunk;
+          first = false;
+          if (!listener.output(index === 1 ? 'stderr' : 'stdout', bytes)) for (const each of sockets) each.pause();
+        });
+      });
 
     let input: net.Socket | undefined;
     const openInput = (): net.Socket | undefined => {
@@ -157,6 +160,8 @@ export const createProcesses = ({
 
     return {
       check,
+      /** Lets output come. Not before it is the process's own: a runtime that fails says so there too. */
+      flow,
       abandon: (): void => {
         done = true;
         for (const socket of sockets) socket.destroy();
@@ -259,6 +264,7 @@ export const createProcesses = ({
         child.on('exit', () => watched.get(id)?.());
       });
       pid = await begun;
+      attached.flow();
       const pidStart = startTimeOf(pid) ?? 0;
       if (isContainer) seccomp.learn(request.run.kind === 'container' ? request.run.spec : {}, request.run.runtime, path.join(runtimeRoot, id));
       queueMicrotask(check);
@@ -294,6 +300,7 @@ export const createProcesses = ({
       if (!alive && exitOf(id) === undefined && (shell === undefined || !isOurShell(shell, id))) return undefined;
       const attached = attachTo(id, was.tty, was.stdin || was.tty, listener, () => was.pid);
       watched.set(id, attached.check);
+      attached.flow();
       queueMicrotask(attached.check);
       return { pid: was.pid, pidStart: was.pidStart, ...attached.controls };
     },

@@ -1,7 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
-import { PassThrough, type Readable } from 'node:stream';
+import fs from 'node:fs';
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { stream } from './command.ts';
 import { fdPath } from './open-beneath.ts';
+import { encodeHeader, endOfTar, padding, plainHeader } from './tar-format.ts';
 
 /** What of a directory goes into a tar, and by which name. Names are binary strings. */
 export type TarRequest =
@@ -20,11 +23,14 @@ const ARGUMENTS = [
   '--warning=none', '--quoting-style=escape',
 ] as const;
 
+/** `done` resolves when nothing holds on to the files any more, however it ended. */
+export type Packed = { readonly tar: Readable; readonly done: Promise<void> };
+
 /**
  * A tar of what an open directory has, by GNU tar, which follows no link below it. The stream fails when tar does;
- * destroyed early, it takes tar with it. `done` resolves when tar is gone, whichever way.
+ * destroyed early, it takes tar with it.
  */
-export const tarOf = (directory: number, request: TarRequest): { readonly tar: Readable; readonly done: Promise<void> } => {
+export const tarOf = (directory: number, request: TarRequest): Packed => {
   const child = stream([...ARGUMENTS, ...membersOf(request)], {
     cwd: fdPath(directory),
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -51,11 +57,15 @@ const membersOf = (request: TarRequest): string[] => {
 const transform = (name: string): string =>
   name === '/' ? '--transform=s,^\\./*,/,S' : `--transform=s/^\\./${Buffer.from(name, 'latin1').toString('utf8').replace(/[\\&]/g, '\\$&')}/S`;
 
-const collected = (child: ChildProcess): { tar: Readable; done: Promise<void> } => {
-  const tar = new PassThrough({ highWaterMark: 1024 * 1024 });
+const collected = (child: ChildProcess): Packed => {
+  const { stdout } = child;
+  // Ends with the program, not with its output: only then is it known whether that was all.
+  const tar = new Readable({ read: () => void stdout?.resume(), highWaterMark: BUFFER });
   let words = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(0, 2048)));
-  child.stdout?.pipe(tar, { end: false });
+  stdout?.on('data', (chunk: Buffer) => {
+    if (!tar.push(chunk)) stdout.pause();
+  });
   const done = new Promise<void>((resolve) => {
     child.on('error', (error) => {
       tar.destroy(error);
@@ -63,11 +73,46 @@ const collected = (child: ChildProcess): { tar: Readable; done: Promise<void> } 
     });
     child.on('close', (code) => {
       // 1: a file changed while it was read, which is the container's right.
-      if (code === 0 || code === 1) tar.end();
+      if (code === 0 || code === 1) tar.push(null);
       else tar.destroy(new Error(`tar: ${words.trim() || 'killed'}`));
       resolve();
     });
   });
-  tar.on('close', () => child.kill('SIGKILL'));
+  tar.on('close', () => {
+    child.kill('SIGKILL');
+    stdout?.resume();
+  });
   return { tar, done };
 };
+
+const BUFFER = 1024 * 1024;
+
+/**
+ * A tar of one open file, whose descriptor it closes. No program is worth starting for that, nor the way of every
+ * byte through one. A file that shrinks meanwhile is filled up with zeros, as its header has promised its size.
+ */
+export const tarOfFile = (fd: number, name: string): Packed => {
+  const tar = Readable.from(fileBytes(fd, name), { objectMode: false, highWaterMark: 2 * BUFFER });
+  const done = new Promise<void>((resolve) => {
+    tar.on('close', () => {
+      fs.closeSync(fd);
+      resolve();
+    });
+  });
+  return { tar, done };
+};
+
+async function* fileBytes(fd: number, name: string): AsyncGenerator<Buffer> {
+  const { size, mode, uid, gid, mtimeMs } = fs.fstatSync(fd);
+  yield encodeHeader(plainHeader(name, '0', { size, mode: mode & 0o7777, uid, gid, mtime: Math.floor(mtimeMs / 1000) }));
+  for (let at = 0; at < size; ) {
+    const wanted = Math.min(BUFFER, size - at);
+    const { bytesRead, buffer } = await read(fd, { buffer: Buffer.allocUnsafe(wanted), position: at });
+    yield bytesRead > 0 ? buffer.subarray(0, bytesRead) : Buffer.alloc(wanted);
+    at += bytesRead || wanted;
+  }
+  yield Buffer.alloc(padding(size));
+  yield endOfTar;
+}
+
+const read = promisify(fs.read) as (fd: number, options: { buffer: Buffer; position: number }) => Promise<{ bytesRead: number; buffer: Buffer }>;

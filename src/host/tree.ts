@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import type { Readable } from 'node:stream';
 import { cleanPath } from '../model/path.ts';
 import { openView, type ContainerView, type ViewMount } from './container-view.ts';
-import { fdPath, leafPath, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openBeneath, withOpen } from './open-beneath.ts';
-import { tarOf } from './tar.ts';
+import { fdPath, hasAttributes, leafPath, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openBeneath, withOpen } from './open-beneath.ts';
+import { tarOf, tarOfFile, type Packed } from './tar.ts';
 import { untar, type UntarOptions } from './untar.ts';
 
 /** A container's files, for archives. Paths are as clients write them, in UTF-8. */
@@ -21,14 +21,17 @@ export const openTree = (rootfs: string, mounts: readonly ViewMount[]) => {
     },
     resolve: (path: string) =>
       withOpen(root, binary(path), O_PATH, (fd) => ({ path: text(view.pathOf(fd)), mode: fs.fstatSync(fd).mode })),
-    pack(path: string, name: string) {
+    pack(path: string, name: string): Packed {
       const [asked, title] = [binary(path), binary(name)];
-      const isDirectory = withOpen(root, asked, O_PATH | O_NOFOLLOW, (fd) => fs.fstatSync(fd).isDirectory());
-      return isDirectory
-        ? withOpen(root, asked, O_PATH | O_DIRECTORY, (fd) => tarOf(fd, { kind: 'directory', name: title }))
-        : withOpen(root, asked.slice(0, asked.lastIndexOf('/')) || '/', O_PATH | O_DIRECTORY, (fd) => tarOf(fd, { kind: 'leaf', name: asked.slice(asked.lastIndexOf('/') + 1) }));
+      const leaf = asked.slice(asked.lastIndexOf('/') + 1);
+      return withOpen(root, asked, O_PATH | O_NOFOLLOW, (fd) => {
+        const stat = fs.fstatSync(fd);
+        if (stat.isDirectory()) return tarOf(fd, { kind: 'directory', name: title });
+        if (stat.isFile() && !hasAttributes(fdPath(fd))) return tarOfFile(fs.openSync(fdPath(fd), 'r'), leaf);
+        return withOpen(root, asked.slice(0, -leaf.length), O_PATH | O_DIRECTORY, (above) => tarOf(above, { kind: 'leaf', name: leaf }));
+      });
     },
-    packAll: () =>
+    packAll: (): Packed =>
       withOpen(root, '/', O_RDONLY | O_DIRECTORY, (fd) => tarOf(fd, { kind: 'entries', names: fs.readdirSync(fdPath(fd), { encoding: 'latin1' }).sort() })),
     unpack: (directory: string, tar: Readable, options: UntarOptions) => untar(root, binary(directory), tar, options),
     text(path: string): string {

@@ -150,7 +150,7 @@ test('mounts: parents first, the client\'s instead of the defaults', () => {
     mount({ destination: '/data/deep', nonRecursive: true, propagation: 'rslave' }),
     mount({ destination: '/dev/shm', source: '/tmp/shm' }),
   ];
-  const mixed = spec({}, { mounts });
+  const mixed = spec({}, { mounts, directorySources: new Set(['/tmp/etc']) });
   assert.deepEqual(mountsOf(mixed), [
     ...DEFAULT_MOUNTS.slice(0, 6),
     '/etc bind /tmp/etc rbind,rro,rprivate',
@@ -162,9 +162,9 @@ test('mounts: parents first, the client\'s instead of the defaults', () => {
   ]);
   assert.equal(at(mixed, 'linux.rootfsPropagation'), 'rslave');
   assert.deepEqual(mountsOf(spec({}, { mounts: [mount({ destination: '/dev', source: '/dev' })] })), [DEFAULT_MOUNTS[0], DEFAULT_MOUNTS[3], DEFAULT_MOUNTS[4], '/dev bind /dev rbind,rprivate', ...ETC_MOUNTS]);
-  const readonly = spec({ readonlyRootfs: true }, { mounts: [mount({ destination: '/etc/hosts' })] });
+  const readonly = spec({ readonlyRootfs: true }, { mounts: [mount({ destination: '/etc/hosts', readonly: true })] });
   assert.deepEqual(at(readonly, 'root.readonly'), true);
-  assert.deepEqual(mountsOf(readonly).slice(7), ['/etc/hosts bind /src rbind,rprivate', '/etc/resolv.conf bind /c/resolv.conf rbind,rro,rprivate', '/etc/hostname bind /c/hostname rbind,rro,rprivate']);
+  assert.deepEqual(mountsOf(readonly).slice(7), ['/etc/hosts bind /src rbind,ro,rprivate', '/etc/resolv.conf bind /c/resolv.conf rbind,ro,rprivate', '/etc/hostname bind /c/hostname rbind,ro,rprivate']);
 });
 
 test('--init goes before the command, in a PID namespace of its own', () => {
@@ -185,9 +185,11 @@ test('limits', () => {
   });
   const ulimits = [{ name: 'nofile', soft: 1024, hard: 1_000_000 }, { name: 'core', soft: 0, hard: -1 }, { name: 'memlock', soft: -1, hard: -1 }];
   assert.deepEqual(at(spec({ ulimits }), 'process.rlimits'), [
-    { type: 'RLIMIT_CORE', hard: Number.MAX_SAFE_INTEGER, soft: 0 },
+    { type: 'RLIMIT_CORE', hard: -1, soft: 0 },
+    { type: 'RLIMIT_MEMLOCK', hard: -1, soft: -1 },
     { type: 'RLIMIT_NOFILE', hard: 20000, soft: 1024 },
   ]);
+  assert.match(JSON.stringify(at(spec({ ulimits, runtime: 'runc' }), 'process.rlimits')), /"RLIMIT_CORE","hard":18446744073709550000/);
   assert.equal(at(spec({ oomScoreAdj: 500 }), 'process.oomScoreAdj'), 500);
   assert.equal(at(spec({ cgroupParent: 'foo' }), 'linux.cgroupsPath'), `foo/${ID}`);
 });
@@ -201,7 +203,7 @@ test('devices and their rules', () => {
   assert.deepEqual(at(withDevice, 'linux.resources.devices').slice(8), [
     { allow: true, type: 'c', major: 1, minor: 3, access: 'r' },
     { allow: true, type: 'c', major: 1, minor: 3, access: 'mr' },
-    { allow: true, type: 'a', major: -1, minor: -1, access: 'rwm' },
+    { allow: true, type: 'a', access: 'rwm' },
   ]);
   assert.throws(() => spec({ deviceCgroupRules: ['foo'] }), { message: "invalid device cgroup rule format: 'foo'" });
 });

@@ -57,6 +57,8 @@ export type SpecInput = {
   readonly devices?: readonly DeviceNode[];
   /** What links say: NAME=value. */
   readonly linkEnv?: readonly string[];
+  /** Those sources of binds that are directories: read-only reaches what is mounted below them (crun can not do that to a file). */
+  readonly directorySources?: ReadonlySet<string>;
   readonly consoleSize?: readonly [rows: number, columns: number] | undefined;
 };
 
@@ -113,7 +115,7 @@ export const execProcess = ({
     env: environment({ own: daemonEnv(hostname, exec.tty, linkEnv), asked: [...(spec.env ?? []), ...exec.env], home: user.home }),
     cwd: exec.workingDir || spec.workingDir || '/',
     capabilities: capabilitySets(capabilities),
-    rlimits: rlimits(spec.ulimits, machine.limits),
+    rlimits: rlimits(spec, machine.limits),
     noNewPrivileges: securityOptions(spec.securityOpt).noNewPrivileges,
   };
 };
@@ -131,7 +133,7 @@ const firstProcess = ({ container, machine, user, hostname, linkEnv = [], consol
     env: environment({ own: daemonEnv(hostname, spec.tty, linkEnv), asked: spec.env ?? [], home: user.home }),
     cwd: spec.workingDir || '/',
     capabilities: capabilitySets(capabilities),
-    rlimits: rlimits(spec.ulimits, machine.limits),
+    rlimits: rlimits(spec, machine.limits),
     noNewPrivileges,
     // Even writing what is there already can fail without CAP_SYS_RESOURCE, when the daemon's own is higher.
     ...(spec.oomScoreAdj === 0 ? {} : { oomScoreAdj: spec.oomScoreAdj }),
@@ -170,21 +172,22 @@ const environment = ({ own, asked, home }: { readonly own: readonly string[]; re
 
 const nameOf = (entry: string): string => entry.slice(0, entry.indexOf('='));
 
-/** Never above the daemon's own hard limit: without CAP_SYS_RESOURCE it could not be raised. Unlimited is what is inherited. */
-const rlimits = (ulimits: ContainerSpec['ulimits'], hardLimits: Machine['limits']): JsonObject[] =>
-  [...ulimits]
+/** Never above the daemon's own hard limit: without CAP_SYS_RESOURCE it could not be raised. */
+const rlimits = ({ ulimits, runtime }: ContainerSpec, hardLimits: Machine['limits']): JsonObject[] =>
+  ulimits
     .map(({ name, soft, hard }) => {
       const type = `RLIMIT_${name.toUpperCase()}`;
       const most = hardLimits[type] ?? Infinity;
-      const clamp = (limit: number): number => Math.min(limit < 0 ? Infinity : limit, most);
-      return { type, hard: clamp(hard), soft: clamp(soft) };
+      const limit = (asked: number): number => {
+        const clamped = Math.min(asked < 0 ? Infinity : asked, most);
+        return clamped <= Number.MAX_SAFE_INTEGER ? clamped : unlimited(runtime);
+      };
+      return { type, hard: limit(hard), soft: limit(soft) };
     })
-    .filter(({ hard, soft }) => Number.isFinite(hard) || Number.isFinite(soft))
-    .map(({ type, hard, soft }) => ({ type, hard: finite(hard), soft: finite(soft) }))
     .sort((a, b) => (a.type < b.type ? -1 : 1));
 
-/** The most a JSON number says exactly: as good as none. */
-const finite = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGER);
+/** 2^64-1 is no JavaScript number. crun takes -1 for it; others the largest number below, which is as good to all but the eye. */
+const unlimited = (runtime: string): number => (runtime === 'crun' ? -1 : 2 ** 64 - 2 ** 11);
 
 // ---- mounts
 
@@ -211,26 +214,28 @@ const sharedMemory = ({ container: { spec }, shmPath }: SpecInput): JsonObject[]
 };
 
 const mountList = (input: SpecInput, writableCgroups: boolean): JsonObject[] => {
-  const { container, machine, files } = input;
+  const { container, machine, files, directorySources } = input;
   const { spec, mounts } = container;
   const taken = new Set(mounts.map(({ destination }) => destination));
   const replaced = (destination: string): boolean => taken.has(destination) || (taken.has('/dev') && destination.startsWith('/dev/'));
   const defaults = [PROC, DEV, DEVPTS, sysfs(spec.privileged), cgroup(spec.privileged || writableCgroups), MQUEUE, ...sharedMemory(input)];
 
-  // Recursively, so that what is mounted below is not left writable; kernels before 5.12 can not.
-  const readonlyWord = machine.kernel[0] > 5 || (machine.kernel[0] === 5 && machine.kernel[1] >= 12) ? 'rro' : 'ro';
   const etc = [
     { destination: '/etc/resolv.conf', source: files.resolvConf },
     { destination: '/etc/hostname', source: files.hostname },
     { destination: '/etc/hosts', source: files.hosts },
-  ].map((file) => ({ ...file, type: 'bind', options: ['rbind', ...(spec.readonlyRootfs ? [readonlyWord] : []), 'rprivate'] }));
+  ].map((file) => ({ ...file, type: 'bind', options: ['rbind', ...(spec.readonlyRootfs ? ['ro'] : []), 'rprivate'] }));
+  const recursive = hasRecursiveReadonly(machine.kernel);
+  const isDirectory = ({ type, source, subpath }: MountPoint): boolean => (type === 'volume' && subpath === '') || directorySources?.has(source) === true;
   const own: JsonObject[] = [
-    ...mounts.map((mount) => ociMount(mount, readonlyWord)),
+    ...mounts.map((mount) => ociMount(mount, recursive && isDirectory(mount) && !mount.nonRecursive ? 'rro' : 'ro')),
     ...etc.filter(({ destination }) => !taken.has(destination)),
     ...(withInit(spec) ? [initMount(machine.initPath)] : []),
   ];
   return [...defaults.filter(({ destination }) => !replaced(String(destination))), ...parentsFirst(own)];
 };
+
+const hasRecursiveReadonly = ([major, minor]: KernelVersion): boolean => major > 5 || (major === 5 && minor >= 12);
 
 /** Parents first, or mounting /etc would hide what is already at /etc/hosts. */
 const parentsFirst = (mounts: readonly JsonObject[]): JsonObject[] => {
@@ -245,7 +250,7 @@ const ociMount = (mount: MountPoint, readonlyWord: 'ro' | 'rro'): JsonObject =>
         destination: mount.destination,
         type: 'bind',
         source: mount.subpath === '' ? mount.source : `${mount.source}/${mount.subpath}`,
-        options: [mount.nonRecursive ? 'bind' : 'rbind', ...(mount.readonly ? [mount.nonRecursive ? 'ro' : readonlyWord] : []), mount.propagation || 'rprivate'],
+        options: [mount.nonRecursive ? 'bind' : 'rbind', ...(mount.readonly ? [readonlyWord] : []), mount.propagation || 'rprivate'],
       };
 
 const TMPFS_DEFAULTS = ['noexec', 'nosuid', 'nodev', 'rprivate'];
@@ -349,8 +354,9 @@ const deviceRule = (text: string): JsonObject => {
   const match = /^([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})$/.exec(text);
   if (!match) throw systemError(`invalid device cgroup rule format: '${text}'`);
   const [, type = '', major, minor, access = ''] = match;
-  const number = (word: string | undefined): number => (word === '*' ? -1 : Number(word));
-  return { allow: true, type, major: number(major), minor: number(minor), access };
+  // Absent is any: crun would hand the -1 of other engines to the kernel.
+  const number = (key: string, word: string | undefined): JsonObject => (word === '*' ? {} : { [key]: Number(word) });
+  return { allow: true, type, ...number('major', major), ...number('minor', minor), access };
 };
 
 const deviceNode = ({ path, type, major, minor, mode, uid, gid }: DeviceNode): JsonObject => ({ path, type, major, minor, fileMode: mode & 0o777, uid, gid });

@@ -138,9 +138,9 @@ export const createContainers = (parts: ContainersParts): Containers => {
       emit(container, 'restart');
     },
     async kill(ref, signal) {
-      const container = find(ref);
       const failed = (error: EngineError): EngineError => new EngineError(error.kind, `cannot kill container: ${ref}: ${error.message}`);
       try {
+        const container = find(ref);
         const number = parseSignal(signal === '' ? 'KILL' : signal);
         requireRunning(container);
         if (number === 9 || number === signalOf(container, undefined)) await lifecycle.stoppedByClient(container.id);

@@ -1,6 +1,7 @@
+import type { Container } from '../model/container.ts';
 import type { State } from '../model/state.ts';
 import type { Family } from '../operations/operation.ts';
-import { overlayOf, type Layout } from '../plan/desired.ts';
+import { containerPath, overlayOf, type Layout } from '../plan/desired.ts';
 import { diff } from '../plan/diff.ts';
 import type { Machine } from '../plan/oci-spec.ts';
 import { createArchives, type ArchivesParts, type Tree } from './archives.ts';
@@ -54,6 +55,18 @@ export type EngineHost = Omit<Host, 'sizes'> &
     changesOf(upper: string, lower: readonly string[]): ReturnType<ArchivesParts['changes']>;
     copyUp(rootfs: string, destination: string, mountpoint: string): Promise<void>;
   };
+
+/** The files of /etc that are the engine's, as a container sees them once it has been started. */
+const filesOf = (layout: Layout, container: Container): ViewMount[] =>
+  container.state.startedAt === undefined
+    ? []
+    : ['hostname', 'hosts', 'resolv.conf'].map((name) => ({
+        source: `${containerPath(layout, container.id)}/${name}`,
+        subpath: '',
+        destination: `/etc/${name}`,
+        readonly: container.spec.readonlyRootfs,
+        recursive: false,
+      }));
 
 type ViewMount = { readonly source: string; readonly subpath: string; readonly destination: string; readonly readonly: boolean; readonly recursive: boolean };
 
@@ -144,9 +157,12 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
           root,
           which === 'rootfs'
             ? []
-            : container.mounts
-                .filter(({ type }) => type !== 'tmpfs')
-                .map(({ source, subpath, destination, readonly, nonRecursive }) => ({ source, subpath, destination, readonly, recursive: !nonRecursive })),
+            : [
+                ...container.mounts
+                  .filter(({ type }) => type !== 'tmpfs')
+                  .map(({ source, subpath, destination, readonly, nonRecursive }) => ({ source, subpath, destination, readonly, recursive: !nonRecursive })),
+                ...filesOf(layout, container),
+              ],
         ),
       changes: async (container) => {
         const { upper, lower } = overlayOf(layout, container);

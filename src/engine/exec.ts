@@ -105,7 +105,7 @@ export const createExecs = (parts: ExecsParts): Execs & {
     const entry = entryOf(id);
     const container = containerOf(entry);
     requireReady(container, container.id);
-    if (entry.started) throw conflict(`exec ${id} has already ${entry.exec.running ? 'started' : 'run'}`);
+    if (entry.started) throw conflict(`Error: Exec command ${id} ${entry.exec.running ? 'is already running' : 'has already run'}`);
     entry.started = true;
     return entry;
   };

@@ -19,8 +19,9 @@ export type PrepareHost = {
   /** The text of the host's /etc/resolv.conf. */
   resolvConf(): string;
   hostname(): string;
-  /** Makes a directory that a bind of a missing host path stands for. */
-  makeDirectory(path: string): void;
+  /** Makes the directory that a bind of a missing host path stands for. */
+  makeMissingDirectory(path: string): void;
+  isDirectory(path: string): boolean;
   /** The nodes of a `--device`: one, or all below a directory. */
   deviceNodes(hostPath: string, containerPath: string, permissions: string): readonly DeviceNode[];
   /** Makes a working directory that is not there, with its parents. */
@@ -91,7 +92,7 @@ export const createPrepare = ({ host, layout, dns }: {
       const { spec, sandbox, mounts } = container;
       const owner = networkOwner(container, state);
       const files = writeFiles(container, state, owner);
-      for (const mount of mounts) if (mount.type === 'bind' && mount.createSource) host.makeDirectory(mount.source);
+      for (const mount of mounts) if (mount.type === 'bind' && mount.createSource) host.makeMissingDirectory(mount.source);
       const user = userOf(container, spec.user);
       if (spec.workingDir !== '' && spec.workingDir !== '/') host.makeBeneath(rootfsOf(container), spec.workingDir, user);
       const joined = (mode: string, namespace: string): string | undefined =>
@@ -107,6 +108,7 @@ export const createPrepare = ({ host, layout, dns }: {
         joins: { ...(pid === undefined ? {} : { pid }), ...(ipc === undefined ? {} : { ipc }) },
         shmPath: spec.ipcMode === 'host' ? '/dev/shm' : undefined,
         user,
+        directorySources: new Set(mounts.filter(({ type, source }) => type === 'bind' && host.isDirectory(source)).map(({ source }) => source)),
         devices: spec.privileged
           ? host.deviceNodes('/dev', '/dev', 'rwm')
           : spec.devices.flatMap(({ hostPath, containerPath: at, permissions }) => host.deviceNodes(hostPath, at, permissions)),
@@ -122,7 +124,7 @@ export const createPrepare = ({ host, layout, dns }: {
         consoleSize,
       }),
     check(spec) {
-      checkCapabilities(spec);
+      checkCapabilities(spec, host.machine.capabilities);
       parseSecurityOptions(spec.securityOpt);
     },
   };

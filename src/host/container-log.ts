@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { formatTime } from '../model/time.ts';
-import { cutBefore, decode, escape, formatLine, parseLine } from './log-line.ts';
+import { cutBefore, decode, escapeText, formatLine, parseLine } from './log-line.ts';
 import type { LogEntry, LogStream } from './log-line.ts';
 import { linesBackwards, linesFrom } from './log-file.ts';
 
@@ -270,7 +270,7 @@ const takeLines = (pending: PendingLine, stream: LogStream, chunk: Buffer, now: 
   while (rest.length >= PIECE_BYTES) {
     pending.time ??= now();
     const cut = cutBefore(rest, PIECE_BYTES);
-    out += formatLine(escape(decode(rest.subarray(0, cut))), '', stream, pending.time);
+    out += formatLine(escapeText(decode(rest.subarray(0, cut))), '', stream, pending.time);
     rest = rest.subarray(cut);
   }
   // A copy: the chunk is the reader's, who may use it again.
@@ -282,13 +282,13 @@ const takeRest = (pending: PendingLine, stream: LogStream, now: () => string): s
   const { bytes, time } = pending;
   pending.bytes = EMPTY;
   pending.time = undefined;
-  return bytes.length > 0 ? formatLine(escape(decode(bytes)), '', stream, time ?? now()) : '';
+  return bytes.length > 0 ? formatLine(escapeText(decode(bytes)), '', stream, time ?? now()) : '';
 };
 
 /** Lines with their ends. */
 const wholeLines = (bytes: Buffer, stream: LogStream, now: () => string): string => {
   if (bytes.length >= PIECE_BYTES && hasLongLine(bytes)) return eachLine(bytes, stream, now);
-  const text = escape(decode(bytes));
+  const text = escapeText(decode(bytes));
   let out = '';
   for (let start = 0; start < text.length; ) {
     const end = text.indexOf('\n', start);
@@ -322,8 +322,8 @@ const longLine = (bytes: Buffer, ending: '' | '\\n', stream: LogStream, time: st
   let rest = bytes;
   while (rest.length >= PIECE_BYTES) {
     const cut = cutBefore(rest, PIECE_BYTES);
-    out += formatLine(escape(decode(rest.subarray(0, cut))), '', stream, time);
+    out += formatLine(escapeText(decode(rest.subarray(0, cut))), '', stream, time);
     rest = rest.subarray(cut);
   }
-  return out + formatLine(escape(decode(rest)), ending, stream, time);
+  return out + formatLine(escapeText(decode(rest)), ending, stream, time);
 };

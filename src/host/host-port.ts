@@ -82,7 +82,7 @@ const UDP_IDLE_MS = 90_000;
 const holdUdp = (object: HostPort): Promise<() => void> =>
   new Promise((resolve, reject) => {
     const family = object.hostAddress.includes(':') ? 'udp6' : 'udp4';
-    const socket = dgram.createSocket({ type: family, ipv6Only: true, reuseAddr: false });
+    const socket = dgram.createSocket(family === 'udp6' ? { type: family, ipv6Only: true } : { type: family });
     const clients = new Map<string, { upstream: dgram.Socket; timer: NodeJS.Timeout }>();
     const forget = (key: string): void => {
       const client = clients.get(key);

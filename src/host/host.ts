@@ -41,7 +41,10 @@ export const createHost = ({ dataRoot, execRoot }: { dataRoot: string; execRoot:
     makeBeneath,
     deviceNodes,
     writeFile: (at: string, text: string) => fs.writeFileSync(at, text, { mode: 0o644 }),
-    makeDirectory: (at: string) => void fs.mkdirSync(at, { recursive: true, mode: 0o755 }),
+    makeMissingDirectory(at: string): void {
+      if (!fs.existsSync(at)) fs.mkdirSync(at, { recursive: true, mode: 0o755 });
+    },
+    isDirectory: (at: string): boolean => fs.statSync(at, { throwIfNoEntry: false })?.isDirectory() ?? false,
     resolvConf: (): string => textOf('/etc/resolv.conf'),
     hostname: (): string => textOf('/proc/sys/kernel/hostname').trim(),
     mountOverlay: (object: KindOf<'overlay'>) => addOverlay(object),

@@ -18,7 +18,7 @@ const CONTROL = /[\u0000-\u0009\u000b-\u001f\u2028\u2029]/g;
 const TO_ESCAPE = /[\u0000-\u0009\u000b-\u001f\u2028\u2029"\\<>&]/;
 
 /** As the reference writes JSON strings, but for newlines, which stay: it is done for many lines at once. */
-export const escape = (text: string): string => {
+export const escapeText = (text: string): string => {
   if (!TO_ESCAPE.test(text)) return text;
   // One plain replacement after the other: a callback for every quote would cost several times as much.
   const plain = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('<', '\\u003c').replaceAll('>', '\\u003e').replaceAll('&', '\\u0026').replaceAll('\r', '\\r');

@@ -10,32 +10,38 @@ import { startFailure } from './runtime-error.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
 
 /**
+ * A pipe that nobody holds open is gone with what is in it. The supervisor waits here, pipes in hand, until a daemon
+ * has its end of them; then the end of the output is really its end.
+ */
+const HOLD = 'read -r released <"$hold"';
+
+/**
  * Processes that outlive the daemon, without a supervisor daemon: a shell of one line waits for the runtime and leaves
  * its exit code in a file. Three FIFOs stand between: output waits in them while no daemon reads, and the shell holds
  * them open for writing, so that a reader may come and go.
  *
- *   EXEC_ROOT/processes/ID/  config.json or process.json, in, out, err, log
+ *   EXEC_ROOT/processes/ID/  config.json or process.json, in, out, err, hold, log
  *   EXEC_ROOT/ends/          ID.pid (the process has begun), ID.exit (its code), ID.shell (the supervisor's pid)
  *
  * The scripts are constants; whatever varies goes in as "$@" or by the environment.
  */
-const SUPERVISE = 'exit=$1; shell=$2; shift 2; echo $$ >"$shell"; "$@"; echo $? >"$exit"';
+const SUPERVISE = `exit=$1; shell=$2; hold=$3; shift 3; echo $$ >"$shell"; "$@"; echo $? >"$exit"; ${HOLD}`;
 
 /**
  * As above, with standard input: the shell holds the writing end (descriptor 3), so that it is not the daemon's death
  * that ends the input. USR1 makes it let go: that is end-of-file. (A shell gives
  * what it runs in the background the null device for input, hence descriptor 4.)
  */
-const SUPERVISE_INPUT = `exit=$1; shell=$2; shift 2; trap 'exec 3>&-' USR1; echo $$ >"$shell"; exec 4<&0
+const SUPERVISE_INPUT = `exit=$1; shell=$2; hold=$3; shift 3; trap 'exec 3>&-' USR1; echo $$ >"$shell"; exec 4<&0
 "$@" <&4 3>&- 4<&- & child=$!
 while :; do wait $child; code=$?; kill -0 $child 2>/dev/null || break; done
-echo $code >"$exit"`;
+echo $code >"$exit"; ${HOLD}`;
 
 /** A terminal that survives the daemon: script(1) holds the master. The runtime copies between it and the container's own. */
-const SUPERVISE_TERMINAL = `exit=$1; shell=$2; shift 2; echo $$ >"$shell"; script -q -e -f -E never -c '${[
+const SUPERVISE_TERMINAL = `exit=$1; shell=$2; hold=$3; shift 3; echo $$ >"$shell"; script -q -e -f -E never -c '${[
   'exec "$BERTH_RUNTIME" --root "$BERTH_ROOT" --log "$BERTH_LOG"',
   '$BERTH_VERB "$BERTH_OPTION" "$BERTH_SOURCE" --pid-file "$BERTH_PID_FILE" "$BERTH_ID"',
-].join(' ')}' /dev/null; echo $? >"$exit"`;
+].join(' ')}' /dev/null; echo $? >"$exit"; ${HOLD}`;
 
 /** Bytes a process may print while nobody reads, before it has to wait. */
 const PIPE_BYTES = 1024 * 1024;
@@ -147,8 +153,11 @@ export const createProcesses = ({
       input?.destroy();
       listener.exited(exit);
     };
+    let released = false;
     const check = (): void => {
       if (exitOf(id) === undefined) return;
+      if (!released) release(id);
+      released = true;
       if (ended === 0) finish();
       else setTimeout(finish, LINGER_MS).unref();
     };
@@ -199,7 +208,7 @@ export const createProcesses = ({
     const directory = directoryOf(id);
     forget(id);
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const name of tty ? ['in', 'out'] : stdin ? ['in', 'out', 'err'] : ['out', 'err']) makeFifo(path.join(directory, name), 0o600);
+    for (const name of ['hold', 'out', ...(tty || stdin ? ['in'] : []), ...(tty ? [] : ['err'])]) makeFifo(path.join(directory, name), 0o600);
 
     const isContainer = request.run.kind === 'container';
     const source = request.run.kind === 'container' ? directory : path.join(directory, 'process.json');
@@ -212,8 +221,8 @@ export const createProcesses = ({
     const log = path.join(directory, 'log');
     const [verb, option] = isContainer ? ['run', '--bundle'] : ['exec', '--process'];
     const argv = tty
-      ? ['/bin/sh', '-c', SUPERVISE_TERMINAL, 'berth-supervisor', endOf(id, 'exit'), endOf(id, 'shell')]
-      : ['/bin/sh', '-c', stdin ? SUPERVISE_INPUT : SUPERVISE, 'berth-supervisor', endOf(id, 'exit'), endOf(id, 'shell'),
+      ? ['/bin/sh', '-c', SUPERVISE_TERMINAL, 'berth-supervisor', endOf(id, 'exit'), endOf(id, 'shell'), path.join(directory, 'hold')]
+      : ['/bin/sh', '-c', stdin ? SUPERVISE_INPUT : SUPERVISE, 'berth-supervisor', endOf(id, 'exit'), endOf(id, 'shell'), path.join(directory, 'hold'),
          runtime, '--root', runtimeRoot, '--log', log, verb, option, source, '--pid-file', endOf(id, 'pid'), runtimeId];
     const environment: Record<string, string> = {
       PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -279,8 +288,24 @@ export const createProcesses = ({
     }
   };
 
+  const held = new Map<string, number>();
+  /** Lets a supervisor go that has written down the end. Our own end of its FIFO stays open until it has surely read. */
+  const release = (id: string): void => {
+    try {
+      const fd = held.get(id) ?? fs.openSync(path.join(directoryOf(id), 'hold'), fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
+      held.set(id, fd);
+      fs.writeSync(fd, '\n');
+    } catch {
+      // Its directory is gone, and so is the supervisor.
+    }
+  };
+
   const forget = (id: string): void => {
     watched.delete(id);
+    if (exitOf(id) !== undefined) release(id);
+    const fd = held.get(id);
+    if (fd !== undefined) fs.closeSync(fd);
+    held.delete(id);
     fs.rmSync(directoryOf(id), { recursive: true, force: true });
     for (const what of ['pid', 'exit', 'shell'] as const) fs.rmSync(endOf(id, what), { force: true });
   };

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -30,22 +29,17 @@ export const startStream = (res: ServerResponse, contentType: string): void => {
 /** Writes, and waits while the client reads more slowly than we write. False: the client is gone. */
 export const writeTo = async (res: ServerResponse, chunk: Buffer | string, gone: AbortSignal): Promise<boolean> => {
   if (gone.aborted) return false;
-  if (!res.write(chunk)) await Promise.race([once(res, 'drain', { signal: gone }), once(res, 'close')]).catch(() => undefined);
+  if (!res.write(chunk)) await eitherOf([res, 'drain'], [res, 'close']);
   return !gone.aborted;
 };
 
 /** A stream as the whole answer. The headers wait for its first bytes: until then an error is still an error's answer. */
 export const sendStream = async (res: ServerResponse, source: Readable, headers: Readonly<Record<string, string>>): Promise<void> => {
-  if (source.readableLength === 0 && !source.readableEnded) {
-    const settled = new AbortController();
-    res.once('close', () => settled.abort());
-    try {
-      await Promise.race([once(source, 'readable', { signal: settled.signal }), once(source, 'end', { signal: settled.signal })]);
-    } catch (error) {
-      source.destroy();
-      if (res.closed) return;
-      throw error;
-    }
+  if (source.readableLength === 0 && !source.readableEnded) await eitherOf([source, 'readable'], [source, 'end'], [source, 'error'], [res, 'close']);
+  if (source.errored) throw source.errored;
+  if (res.closed) {
+    source.destroy();
+    return;
   }
   res.writeHead(200, headers);
   await pipeline(source, res).catch((error: unknown) => {
@@ -53,3 +47,15 @@ export const sendStream = async (res: ServerResponse, source: Readable, headers:
     if (!res.closed && !res.destroyed) throw error;
   });
 };
+
+type Emitter = Pick<Readable | ServerResponse, 'once' | 'off'>;
+
+/** Resolves with the first of these events, and forgets the others. */
+export const eitherOf = (...events: readonly (readonly [emitter: Emitter, event: string])[]): Promise<void> =>
+  new Promise((resolve) => {
+    const happened = (): void => {
+      for (const [emitter, event] of events) emitter.off(event, happened);
+      resolve();
+    };
+    for (const [emitter, event] of events) emitter.once(event, happened);
+  });

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { invalid } from '../model/errors.ts';
+import { eitherOf } from './answer.ts';
 import { BODY_LIMIT, tooLarge } from './body.ts';
 
 /**
@@ -60,7 +60,6 @@ const nextChunk = async (socket: Socket): Promise<Buffer | undefined> => {
     const chunk = socket.read() as Buffer | null;
     if (chunk) return chunk;
     if (socket.readableEnded || socket.destroyed) return undefined;
-    const gone = new AbortController();
-    await Promise.race([once(socket, 'readable', { signal: gone.signal }), once(socket, 'end', { signal: gone.signal }), once(socket, 'close', { signal: gone.signal })]).finally(() => gone.abort());
+    await eitherOf([socket, 'readable'], [socket, 'end'], [socket, 'close']);
   }
 };

@@ -1,12 +1,11 @@
 import type { Container } from '../model/container.ts';
 import { invalid, systemError } from '../model/errors.ts';
-import type { Image } from '../model/image.ts';
-import { familiar, parseReference, withDefaultTag } from '../model/image-reference.ts';
 import type { Network } from '../model/network.ts';
 import { exposedPort } from '../model/port.ts';
 import type { State } from '../model/state.ts';
 import { anyFits, booleanFilter, checkFilters, labelsMatch, matchesPattern, type Filters } from './filters.ts';
 import { findContainer } from './find.ts';
+import { findImage } from './image-find.ts';
 
 export type ContainerQuery = { readonly all: boolean; readonly limit: number | undefined; readonly filters: Filters };
 
@@ -112,22 +111,10 @@ const ancestorTest = (state: State, refs: readonly string[]): Test => {
 };
 
 const imageIdOf = (state: State, ref: string): string | undefined => {
-  const images = [...state.images.values()];
-  const name = nameOf(ref);
-  const named = images.find(({ id, tags, digests }) => id === name || tags.includes(name) || digests.includes(name));
-  if (named) return named.id;
-  const starting = images.filter(({ id }) => id.replace('sha256:', '').startsWith(ref.replace('sha256:', '')));
-  return starting.length === 1 ? onlyId(starting) : undefined;
-};
-
-const onlyId = ([image]: readonly Image[]): string | undefined => image?.id;
-
-const nameOf = (ref: string): string => {
   try {
-    const reference = parseReference(ref);
-    return familiar('id' in reference ? reference : withDefaultTag(reference));
+    return findImage(state, ref).id;
   } catch {
-    return ref;
+    return undefined;
   }
 };
 

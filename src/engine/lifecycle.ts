@@ -250,6 +250,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     if (!container) return;
     parts.execsEnded(id);
     const { startedAt = exit.at } = container.state;
+    // The kernel dates files by a clock that lags some milliseconds behind ours.
+    const finishedAt = Date.parse(exit.at) <= Date.parse(startedAt) ? startedAt : exit.at;
     const duration = Math.max(0, Math.floor((Date.parse(exit.at) - Date.parse(startedAt)) / 1000));
     const delay = restartDelay(container, exit, Date.parse(exit.at) - Date.parse(startedAt));
     const departure = leaving.get(id) ?? (container.spec.autoRemove && delay === undefined ? { volumes: true, gone: () => {} } : undefined);
@@ -258,7 +260,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       pid: 0,
       pidStart: 0,
       exitCode: exit.code,
-      finishedAt: exit.at,
+      finishedAt,
     };
     // Clients see the end of the output at once; what waits for the container waits for its records.
     clients?.end();

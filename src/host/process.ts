@@ -1,47 +1,15 @@
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
-import type { ChildProcess } from 'node:child_process';
 import type { JsonObject } from '../model/json.ts';
-import { EngineError } from '../model/errors.ts';
+import { EngineError, messageOf, systemError } from '../model/errors.ts';
 import { launch, run } from './command.ts';
 import { makeFifo, setWindowSize, widenPipe } from './syscalls.ts';
+import { cgroupPids, isOurShell, masterOf, parentOf, parseProcessList, startTimeOf } from './proc.ts';
 import { startFailure } from './runtime-error.ts';
+import { launchOf } from './supervisor.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
-
-/**
- * A pipe that nobody holds open is gone with what is in it. The supervisor waits here, pipes in hand, until a daemon
- * has its end of them; then the end of the output is really its end.
- */
-const HOLD = 'read -r released <"$hold"';
-
-/**
- * Processes that outlive the daemon, without a supervisor daemon: a shell of one line waits for the runtime and leaves
- * its exit code in a file. Three FIFOs stand between: output waits in them while no daemon reads, and the shell holds
- * them open for writing, so that a reader may come and go.
- *
- *   EXEC_ROOT/processes/ID/  config.json or process.json, in, out, err, hold, log
- *   EXEC_ROOT/ends/          ID.pid (the process has begun), ID.exit (its code), ID.shell (the supervisor's pid)
- *
- * The scripts are constants; whatever varies goes in as "$@" or by the environment.
- */
-const SUPERVISE = `exit=$1; shell=$2; hold=$3; shift 3; echo $$ >"$shell"; "$@"; echo $? >"$exit"; ${HOLD}`;
-
-/**
- * As above, with standard input: the shell holds the writing end (descriptor 3), so that it is not the daemon's death
- * that ends the input. USR1 makes it let go: that is end-of-file. (A shell gives
- * what it runs in the background the null device for input, hence descriptor 4.)
- */
-const SUPERVISE_INPUT = `exit=$1; shell=$2; hold=$3; shift 3; trap 'exec 3>&-' USR1; echo $$ >"$shell"; exec 4<&0
-"$@" <&4 3>&- 4<&- & child=$!
-while :; do wait $child; code=$?; kill -0 $child 2>/dev/null || break; done
-echo $code >"$exit"; ${HOLD}`;
-
-/** A terminal that survives the daemon: script(1) holds the master. The runtime copies between it and the container's own. */
-const SUPERVISE_TERMINAL = `exit=$1; shell=$2; hold=$3; shift 3; echo $$ >"$shell"; script -q -e -f -E never -c '${[
-  'exec "$BERTH_RUNTIME" --root "$BERTH_ROOT" --log "$BERTH_LOG"',
-  '$BERTH_VERB "$BERTH_OPTION" "$BERTH_SOURCE" --pid-file "$BERTH_PID_FILE" "$BERTH_ID"',
-].join(' ')}' /dev/null; echo $? >"$exit"; ${HOLD}`;
 
 /** Bytes a process may print while nobody reads, before it has to wait. */
 const PIPE_BYTES = 1024 * 1024;
@@ -169,6 +137,7 @@ export const createProcesses = ({
 
     return {
       check,
+      holdInput: (): void => void openInput(),
       /** Lets output come. Not before it is the process's own: a runtime that fails says so there too. */
       flow,
       abandon: (): void => {
@@ -209,82 +178,67 @@ export const createProcesses = ({
     forget(id);
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     for (const name of ['hold', 'out', ...(tty || stdin ? ['in'] : []), ...(tty ? [] : ['err'])]) makeFifo(path.join(directory, name), 0o600);
-
-    const isContainer = request.run.kind === 'container';
+    const { kind } = request.run;
     const source = request.run.kind === 'container' ? directory : path.join(directory, 'process.json');
     if (request.run.kind === 'container')
       fs.writeFileSync(path.join(directory, 'config.json'), JSON.stringify(seccomp.apply(request.run.spec, request.run.runtime)), { mode: 0o600 });
     else fs.writeFileSync(source, JSON.stringify(request.run.process), { mode: 0o600 });
 
-    const runtime = runtimePath(request.run.runtime);
-    const runtimeId = request.run.kind === 'container' ? id : request.run.containerId;
-    const log = path.join(directory, 'log');
-    const [verb, option] = isContainer ? ['run', '--bundle'] : ['exec', '--process'];
-    const argv = tty
-      ? ['/bin/sh', '-c', SUPERVISE_TERMINAL, 'berth-supervisor', endOf(id, 'exit'), endOf(id, 'shell'), path.join(directory, 'hold')]
-      : ['/bin/sh', '-c', stdin ? SUPERVISE_INPUT : SUPERVISE, 'berth-supervisor', endOf(id, 'exit'), endOf(id, 'shell'), path.join(directory, 'hold'),
-         runtime, '--root', runtimeRoot, '--log', log, verb, option, source, '--pid-file', endOf(id, 'pid'), runtimeId];
-    const environment: Record<string, string> = {
-      PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      ...(tty
-        ? { SHELL: '/bin/sh', BERTH_RUNTIME: runtime, BERTH_ROOT: runtimeRoot, BERTH_LOG: log, BERTH_VERB: verb, BERTH_OPTION: option,
-            BERTH_SOURCE: source, BERTH_PID_FILE: endOf(id, 'pid'), BERTH_ID: runtimeId }
-        : {}),
-    };
-
-    const opened: number[] = [];
-    const open = (name: string, flags: number): number => {
-      const fd = fs.openSync(name, flags);
-      opened.push(fd);
-      return fd;
-    };
-    const { O_RDONLY, O_WRONLY, O_RDWR } = fs.constants;
-    const stdio: number[] = [];
-    let attached: ReturnType<typeof attachTo> | undefined;
-    let child: ChildProcess | undefined;
+    let pid = 0;
+    const attached = attachTo(id, tty, stdin || tty, request, () => pid);
     try {
-      const fifo = (name: string): string => path.join(directory, name);
-      if (tty) {
-        const out = open(fifo('out'), O_RDWR);
-        stdio.push(open(fifo('in'), O_RDWR), out, out);
-      } else {
-        // Opening the reading end would wait for a writer: first both ends, then each half.
-        if (stdin) open(fifo('in'), O_RDWR);
-        stdio.push(stdin ? open(fifo('in'), O_RDONLY) : open('/dev/null', O_RDONLY), open(fifo('out'), O_RDWR), open(fifo('err'), O_RDWR));
-        if (stdin) stdio.push(open(fifo('in'), O_WRONLY));
-      }
-      let pid = 0;
-      attached = attachTo(id, tty, stdin || tty, request, () => pid);
-      const { check, controls } = attached;
-      const begun = new Promise<number>((resolve, reject) => {
+      pid = await begin(request, source, attached);
+      attached.flow();
+      const pidStart = startTimeOf(pid) ?? 0;
+      if (request.run.kind === 'container') seccomp.learn(request.run.spec, request.run.runtime, path.join(runtimeRoot, id));
+      queueMicrotask(attached.check);
+      return { pid, pidStart, ...attached.controls };
+    } catch (error) {
+      attached.abandon();
+      forget(id);
+      throw error instanceof EngineError ? error : systemError(`cannot start ${kind} ${id}: ${messageOf(error)}`, error);
+    }
+  };
+
+  /** Launches it; resolves to its pid once it has begun, fails with the runtime's reason when it does not. */
+  const begin = async (request: Request, source: string, { check, holdInput }: { check: () => void; holdInput: () => void }): Promise<number> => {
+    const { id, tty, stdin } = request;
+    const directory = directoryOf(id);
+    const { kind } = request.run;
+    const launched = launchOf({
+      id,
+      kind,
+      tty,
+      stdin,
+      runtime: runtimePath(request.run.runtime),
+      runtimeRoot,
+      container: request.run.kind === 'container' ? id : request.run.containerId,
+      source,
+      directory,
+      ends: { pid: endOf(id, 'pid'), exit: endOf(id, 'exit'), shell: endOf(id, 'shell') },
+    });
+    try {
+      // A FIFO without a writer is at its end; where no supervisor holds it open, we do from the beginning.
+      if (kind === 'exec') holdInput();
+      return await new Promise<number>((resolve, reject) => {
         const look = (): void => {
           const found = readEnd(id, 'pid');
           if (found !== undefined) {
             watched.set(id, check);
             resolve(found);
-          } else if (exitOf(id) !== undefined) {
-            watched.delete(id);
-            reject(startFailure(log, isContainer ? 'container' : 'exec', argsOf(request)));
-          }
+          } else if (exitOf(id) !== undefined) reject(startFailure(path.join(directory, 'log'), kind, argsOf(request)));
         };
         watched.set(id, look);
-        child = launch(argv, { cwd: directory, stdio, env: environment });
+        const child = launch(launched.argv, { cwd: directory, stdio: launched.stdio, env: launched.environment });
         child.on('error', reject);
-        child.on('exit', () => watched.get(id)?.());
+        child.on('exit', (code, signal) => {
+          // Without a supervisor it is we who write down how it ended.
+          if (kind === 'exec' && !tty && fs.existsSync(directory)) fs.writeFileSync(endOf(id, 'exit'), `${code ?? 128 + (os.constants.signals[signal ?? 'SIGKILL'] ?? 9)}\n`);
+          watched.get(id)?.();
+        });
       });
-      pid = await begun;
-      attached.flow();
-      const pidStart = startTimeOf(pid) ?? 0;
-      if (isContainer) seccomp.learn(request.run.kind === 'container' ? request.run.spec : {}, request.run.runtime, path.join(runtimeRoot, id));
-      queueMicrotask(check);
-      return { pid, pidStart, ...controls };
-    } catch (error) {
-      attached?.abandon();
-      watched.delete(id);
-      forget(id);
-      throw error instanceof EngineError ? error : new EngineError('system', error instanceof Error ? error.message : String(error), { cause: error });
     } finally {
-      for (const fd of opened) fs.closeSync(fd);
+      launched.close();
     }
   };
 
@@ -377,48 +331,6 @@ const argsOf = ({ run: what }: Request): readonly string[] => {
   return (about?.['args'] as readonly string[] | undefined) ?? [];
 };
 
-/** Ticks since boot at which a process began; undefined when there is none of that number, or only its remains. */
-export const startTimeOf = (pid: number): number | undefined => {
-  if (pid <= 0) return undefined;
-  try {
-    const text = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : Number(fields[19]);
-  } catch {
-    return undefined;
-  }
-};
-
-/** A number may have been given to another process since: the supervisor names the id it works for. */
-const isOurShell = (pid: number, id: string): boolean => {
-  try {
-    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(id);
-  } catch {
-    return false;
-  }
-};
-
-/** The runtime, which is the parent of a container's process. */
-const parentOf = (pid: number): number | undefined => {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-    return parent > 1 ? parent : undefined;
-  } catch {
-    return undefined;
-  }
-};
-
-/** The descriptor by which the runtime holds the container's terminal. */
-const masterOf = (runtime: number): number | undefined => {
-  try {
-    const found = fs.readdirSync(`/proc/${runtime}/fd`).find((fd) => fs.readlinkSync(`/proc/${runtime}/fd/${fd}`).endsWith('/ptmx'));
-    return found === undefined ? undefined : Number(found);
-  } catch {
-    return undefined;
-  }
-};
-
 /** crun's last words, of a program that could not be executed after all, as runc has them. */
 const inDockersWords = (chunk: Buffer): Buffer => {
   if (!chunk.subarray(0, 24).equals(EXEC_FAILED)) return chunk;
@@ -426,29 +338,3 @@ const inDockersWords = (chunk: Buffer): Buffer => {
 };
 const EXEC_FAILED = Buffer.from('exec container process `');
 
-const cgroupPids = (pid: number): number[] => {
-  const lines = fs.readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
-  const line = lines.find((text) => /^\d+:(pids|memory):/.test(text)) ?? lines.find((text) => text.startsWith('0::'));
-  const [, controllers = '', at = '/'] = line?.split(':') ?? [];
-  const root = path.join('/sys/fs/cgroup', controllers, at);
-  return fs
-    .readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .filter((name) => path.basename(name) === 'cgroup.procs')
-    .flatMap((name) => fs.readFileSync(path.join(root, name), 'utf8').split('\n').filter(Boolean).map(Number));
-};
-
-/** The rows of `ps` whose PID is one of these. The last column takes the rest of its line. */
-const parseProcessList = (text: string, pids: ReadonlySet<number>): { titles: string[]; rows: string[][] } => {
-  const [head = '', ...lines] = text.split('\n');
-  const titles = head.trim().split(/\s+/);
-  const column = titles.indexOf('PID');
-  if (column < 0) throw new EngineError('system', "Couldn't find PID field in ps output");
-  const rows = lines
-    .filter((line) => line.trim() !== '')
-    .map((line) => {
-      const words = line.trim().split(/\s+/);
-      return [...words.slice(0, titles.length - 1), words.slice(titles.length - 1).join(' ')];
-    })
-    .filter((row) => pids.has(Number(row[column])));
-  return { titles, rows };
-};

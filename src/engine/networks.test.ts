@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Container } from '../model/container.ts';
+import type { Network } from '../model/network.ts';
+import { emptyState, type State } from '../model/state.ts';
+import { createNetworks, defaultNetworks } from './networks.ts';
+
+let ids = 0;
+const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true };
+const [bridge, host, none] = defaultNetworks(made) as [Network, Network, Network];
+const front: Network = { ...bridge, id: 'f'.repeat(64), name: 'front', bridge: 'br-ffffffffffff', labels: { tier: 'front' }, options: {} };
+const back: Network = { ...front, id: 'b'.repeat(64), name: 'back', bridge: 'br-bbbbbbbbbbbb', labels: {} };
+const web = { id: 'c1', name: 'web', sandbox: { endpoints: [{ networkId: front.id, address: '172.18.0.2' }] } } as unknown as Container;
+const idle = { id: 'c2', name: 'idle', sandbox: undefined } as unknown as Container;
+const state: State = {
+  ...emptyState,
+  networks: new Map([bridge, host, none, front, back].map((network) => [network.id, network])),
+  containers: new Map([web, idle].map((container) => [container.id, container])),
+};
+const networks = createNetworks({ ledger: { state } });
+const list = (filters: Record<string, string[]> = {}): string => networks.list(new Map(Object.entries(filters))).map(({ name }) => name).join(' ');
+
+const cases: readonly [filters: Record<string, string[]>, names: string][] = [
+  [{}, 'bridge host none front back'],
+  [{ driver: ['bridge'] }, 'bridge front back'],
+  [{ driver: ['bri'] }, ''],
+  [{ driver: ['host', 'null'] }, 'host none'],
+  [{ name: ['^b'] }, 'bridge back'],
+  [{ id: ['fff'] }, 'front'],
+  [{ id: ['b+$'] }, 'back'],
+  [{ label: ['tier=front'] }, 'front'],
+  [{ scope: ['local'] }, 'bridge host none front back'],
+  [{ scope: ['swarm'] }, ''],
+  [{ type: ['builtin'] }, 'bridge host none'],
+  [{ type: ['custom'] }, 'front back'],
+  [{ dangling: ['true'] }, 'back'],
+  [{ dangling: ['0'] }, 'bridge host none front'],
+  [{ dangling: [] }, 'bridge host none front back'],
+];
+for (const [filters, names] of cases) test(`filter ${JSON.stringify(filters)}`, () => assert.equal(list(filters), names));
+
+test('refusals', () => {
+  const invalid = (message: string) => ({ kind: 'invalid-parameter', message });
+  assert.throws(() => list({ nosuch: ['x'] }), invalid("invalid filter 'nosuch'"));
+  assert.throws(() => list({ type: ['x'] }), invalid("invalid filter: 'type'='x'"));
+  assert.throws(() => list({ dangling: ['TRUE'] }), invalid(`invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")`));
+  assert.throws(() => list({ dangling: ['true', 'false'] }), invalid('got more than one value for filter key "dangling"'));
+  assert.throws(() => networks.find('nosuch'), { kind: 'not-found', message: 'network nosuch not found' });
+});
+
+test('members: who runs on it', () => {
+  assert.equal(networks.find('front'), front);
+  assert.deepEqual(networks.members(front).map(({ container, endpoint }) => `${container.name} ${endpoint.address}`), ['web 172.18.0.2']);
+  assert.deepEqual(networks.members(back), []);
+});
+
+test('the networks every host has', () => {
+  assert.deepEqual([bridge, host, none].map(({ name, driver, bridge }) => `${name} ${driver} ${bridge}`), ['bridge bridge docker0', 'host host undefined', 'none null undefined']);
+  assert.deepEqual(bridge.subnets, [{ cidr: '172.17.0.0/16', gateway: '172.17.0.1', ipRange: undefined, reserved: {} }]);
+  assert.deepEqual(bridge.options, {
+    'com.docker.network.bridge.default_bridge': 'true',
+    'com.docker.network.bridge.enable_icc': 'true',
+    'com.docker.network.bridge.enable_ip_masquerade': 'true',
+    'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
+    'com.docker.network.bridge.name': 'docker0',
+    'com.docker.network.driver.mtu': '1500',
+  });
+});
+
+test('--bip, --mtu, --icc', () => {
+  const [own] = defaultNetworks({ ...made, bip: '10.1.2.3/24', mtu: 1400, icc: false });
+  assert.deepEqual(own?.subnets.map(({ cidr, gateway }) => [cidr, gateway]), [['10.1.2.0/24', '10.1.2.3']]);
+  assert.equal(own?.options['com.docker.network.driver.mtu'], '1400');
+  assert.equal(own?.options['com.docker.network.bridge.enable_icc'], 'false');
+  for (const bip of ['10.1.2.3', '10.1.2.0/24', '10.1.2.255/24', 'fd00::1/64', 'x', '10.1.2.3/33'])
+    assert.throws(() => defaultNetworks({ ...made, bip }), { kind: 'invalid-parameter' }, bip);
+});

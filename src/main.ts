@@ -63,7 +63,7 @@ const main = async (argv: readonly string[]): Promise<void> => {
 
   const server = createApp(engine, {
     dataRoot: config.dataRoot,
-    defaults: { cgroupVersion: machine.cgroupVersion, runtime, processors: os.availableParallelism() },
+    defaults: { cgroupVersion: machine.cgroupVersion, runtime, processors: os.availableParallelism(), cpus: machine.cpus, memoryNodes: machine.memoryNodes, blkioWeight: machine.blkioWeight },
     fault: (request, error) => log('error', `${request}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
   });
   const sockets = config.hosts.map((host) => host.slice('unix://'.length));

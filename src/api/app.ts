@@ -16,6 +16,8 @@ import { networkRoutes } from './networks.ts';
 import { notImplementedRoutes } from './not-implemented.ts';
 import { systemRoutes } from './system.ts';
 import { refuseVersion, standardHeaders, takeVersion } from './version.ts';
+import { statsRoutes } from './stats.ts';
+import { updateRoutes } from './container-update.ts';
 import { volumeRoutes } from './volumes.ts';
 
 export type ApiOptions = {
@@ -37,6 +39,8 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOpti
   app.set('query parser', false);
   app.use(
     containerRoutes(engine, dataRoot, defaults),
+    updateRoutes(engine, defaults),
+    statsRoutes(engine),
     execRoutes(engine, exec),
     attachRoutes(attach),
     logRoutes(engine),

@@ -3,21 +3,19 @@ import type { ContainerSpec, CreateRequest } from '../model/container.ts';
 import { invalid, systemError } from '../model/errors.ts';
 import type { ContainerDefaults } from './container-create.ts';
 import type { WireCreate, WireHostConfig } from './container-schema.ts';
+import { checkResources } from './resource-checks.ts';
 
 /** What is wrong with a create request whatever images, networks and volumes there are, in the reference engine's words. */
-export const checkCreate = ({ spec }: CreateRequest, wire: WireCreate, { processors }: ContainerDefaults): void => {
+export const checkCreate = ({ spec }: CreateRequest, wire: WireCreate, defaults: ContainerDefaults): void => {
   checkConfig(spec);
   checkNetworkMode(spec, wire);
   checkModes(wire.HostConfig);
-  checkRestart(wire.HostConfig);
-  checkMemory(spec.resources);
-  checkProcessors(spec.resources, processors);
+  checkRestart(wire.HostConfig.RestartPolicy, wire.HostConfig.AutoRemove);
+  checkResources(spec.resources, defaults, 'create');
   checkLimits(wire.HostConfig);
   checkHosts(spec.extraHosts);
   for (const endpoint of spec.endpoints) checkEndpoint(endpoint);
 };
-
-const MiB = 1024 * 1024;
 
 const checkConfig = ({ env, workingDir, healthcheck }: ContainerSpec): void => {
   const unnamed = env?.find((variable) => variable === '' || variable.startsWith('='));
@@ -58,41 +56,13 @@ const checkModes = (host: WireHostConfig): void => {
   if (!/^(|default)$/i.test(host.Isolation)) throw systemError(`Invalid isolation: ${JSON.stringify(host.Isolation)} - linux only supports 'default'`);
 };
 
-const checkRestart = ({ RestartPolicy: { Name, MaximumRetryCount }, AutoRemove }: WireHostConfig): void => {
+export const checkRestart = ({ Name, MaximumRetryCount }: WireHostConfig['RestartPolicy'], autoRemove: boolean): void => {
   if (!['no', 'always', 'on-failure', 'unless-stopped'].includes(Name)) {
     throw invalid(`invalid restart policy: unknown policy '${Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
   }
   if (MaximumRetryCount > 0 && Name !== 'on-failure') throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
   if (MaximumRetryCount < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
-  if (AutoRemove && Name !== 'no') throw invalid("can't create 'AutoRemove' container with restart policy");
-};
-
-// Less, and the runtime itself does not come up in the container's cgroup.
-const LEAST_MEMORY = 6 * MiB;
-
-const checkMemory = ({ memory, memorySwap, memoryReservation, memorySwappiness }: ContainerSpec['resources']): void => {
-  if (memory !== 0 && memory < LEAST_MEMORY) throw invalid('Minimum memory limit allowed is 6MB');
-  if (memory > 0 && memorySwap > 0 && memorySwap < memory) throw invalid('Minimum memoryswap limit should be larger than memory limit, see usage');
-  if (memory === 0 && memorySwap > 0) throw invalid('You should always set the Memory limit when using Memoryswap limit, see usage');
-  if (memorySwappiness !== undefined && (memorySwappiness < 0 || memorySwappiness > 100)) {
-    throw invalid(`Invalid value: ${memorySwappiness}, valid memory swappiness range is 0-100`);
-  }
-  if (memoryReservation > 0 && memoryReservation < LEAST_MEMORY) throw invalid('Minimum memory reservation allowed is 6MB');
-  if (memory > 0 && memoryReservation > 0 && memory < memoryReservation) {
-    throw invalid('Minimum memory limit can not be less than memory reservation limit, see usage');
-  }
-};
-
-const checkProcessors = ({ nanoCpus, cpuPeriod, cpuQuota }: ContainerSpec['resources'], processors: number): void => {
-  if (nanoCpus > 0 && cpuPeriod > 0) throw invalid('Conflicting options: Nano CPUs and CPU Period cannot both be set');
-  if (nanoCpus > 0 && cpuQuota > 0) throw invalid('Conflicting options: Nano CPUs and CPU Quota cannot both be set');
-  if (nanoCpus < 0 || nanoCpus > processors * 1e9) {
-    throw invalid(`Range of CPUs is from 0.01 to ${processors.toFixed(2)}, as there are only ${processors} CPUs available`);
-  }
-  if (cpuPeriod !== 0 && (cpuPeriod < 1000 || cpuPeriod > 1_000_000)) {
-    throw invalid('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)');
-  }
-  if (cpuQuota > 0 && cpuQuota < 1000) throw invalid('CPU cfs quota can not be less than 1ms (i.e. 1000)');
+  if (autoRemove && Name !== 'no') throw invalid("can't create 'AutoRemove' container with restart policy");
 };
 
 const checkLimits = (host: WireHostConfig): void => {

@@ -5,8 +5,9 @@ import type { ExposedPort, PortRequest, Protocol } from '../model/port.ts';
 import type { Propagation } from '../model/volume.ts';
 import { askedOf, ipamView } from './container-asked.ts';
 import { checkCreate } from './container-checks.ts';
-import { configFields, createRequest, type WireCreate, type WireEndpoint, type WireHostConfig, type WireMount } from './container-schema.ts';
+import { configFields, createRequest, type WireCreate, type WireEndpoint, type WireHostConfig, type WireMount, type WireUpdate } from './container-schema.ts';
 import { decode, mentions } from './decode.ts';
+import { withoutUnsupported } from './resource-checks.ts';
 
 /** What a container gets that does not say otherwise. */
 export type ContainerDefaults = {
@@ -14,6 +15,11 @@ export type ContainerDefaults = {
   readonly cgroupVersion: '1' | '2';
   /** A container may ask for no more than there are. */
   readonly processors: number;
+  /** Those a container may be pinned to: `0-3`. */
+  readonly cpus: string;
+  readonly memoryNodes: string;
+  /** Whether the kernel weighs block I/O. */
+  readonly blkioWeight: boolean;
 };
 
 export type ParsedCreate = { readonly request: CreateRequest; readonly warnings: readonly string[] };
@@ -22,7 +28,8 @@ export type ParsedCreate = { readonly request: CreateRequest; readonly warnings:
 export const parseCreate = (body: unknown, query: URLSearchParams, defaults: ContainerDefaults): ParsedCreate => {
   const wire = decode(createRequest, body);
   if (!mentions(body, configFields)) throw invalid('config cannot be empty in order to create a container');
-  const normal = withDefaults(wire, defaults);
+  const supported = withoutUnsupported(wire.HostConfig, defaults);
+  const normal = withDefaults({ ...wire, HostConfig: supported.wire }, defaults);
   const request: CreateRequest = {
     name: query.get('name') || undefined,
     platform: query.get('platform') ?? '',
@@ -41,6 +48,7 @@ export const parseCreate = (body: unknown, query: URLSearchParams, defaults: Con
   return {
     request,
     warnings: [
+      ...supported.warnings,
       ...(wire.MacAddress === '' ? [] : ['The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.']),
       ...(wire.HostConfig.CpuPercent > 0 ? ['linux does not support CPU percent. Percent discarded.'] : []),
     ],
@@ -106,8 +114,7 @@ const specOf = (wire: WireCreate): ContainerSpec => {
     links: host.NetworkMode === 'bridge' ? (host.Links ?? []) : [],
 
     autoRemove: host.AutoRemove,
-    // checkCreate has seen to it that it is one of these.
-    restart: { name: host.RestartPolicy.Name as ContainerSpec['restart']['name'], maximum: host.RestartPolicy.MaximumRetryCount },
+    restart: restartOf(host.RestartPolicy),
     log: { driver: host.LogConfig.Type, options: host.LogConfig.Config ?? {} },
     init: host.Init ?? false,
     runtime: host.Runtime,
@@ -139,7 +146,13 @@ const specOf = (wire: WireCreate): ContainerSpec => {
   };
 };
 
-const resourcesOf = (host: WireHostConfig): Resources => ({
+export const restartOf = ({ Name, MaximumRetryCount }: WireHostConfig['RestartPolicy']): ContainerSpec['restart'] => ({
+  // `checkRestart` sees to it that it is one of these.
+  name: Name as ContainerSpec['restart']['name'],
+  maximum: MaximumRetryCount,
+});
+
+export const resourcesOf = (host: WireUpdate): Resources => ({
   memory: host.Memory,
   memorySwap: host.MemorySwap,
   memoryReservation: host.MemoryReservation,

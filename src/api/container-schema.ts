@@ -179,7 +179,14 @@ export const createRequest = struct(
   { Config: configFields },
 );
 
+export const updateRequest = struct(
+  'container.UpdateConfig',
+  { ...resourceFields, RestartPolicy: hostConfigFields.RestartPolicy },
+  { Resources: resourceFields },
+);
+
 export type WireCreate = Decoded<typeof createRequest>;
+export type WireUpdate = Decoded<typeof updateRequest>;
 export type WireHostConfig = WireCreate['HostConfig'];
 export type WireMount = Decoded<typeof mount>;
 export type WireEndpoint = Decoded<typeof endpointSettings>;

@@ -18,4 +18,4 @@ const faked = (service: string, part: object): object =>
   });
 
 /** Settings such as a daemon on a host with cgroups of version 1 gives. */
-export const options = { dataRoot: '/var/lib/docker', defaults: { runtime: 'runc', cgroupVersion: '1', processors: 2 } } as const;
+export const options = { dataRoot: '/var/lib/docker', defaults: { runtime: 'runc', cgroupVersion: '1', processors: 2, cpus: '0-1', memoryNodes: '0', blkioWeight: true } } as const;

@@ -34,8 +34,6 @@ export const notImplementedRoutes = ({ containers }: Engine): Router => {
 };
 
 const OF_CONTAINERS: readonly (readonly [Method, string, string])[] = [
-  ['get', 'stats', 'container statistics'],
-  ['post', 'update', 'updating containers'],
   ['get', 'attach/ws', 'attaching over a websocket'],
   ['get', 'checkpoints', 'checkpointing containers'],
   ['post', 'checkpoints', 'checkpointing containers'],

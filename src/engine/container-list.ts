@@ -118,10 +118,11 @@ const imageIdOf = (state: State, ref: string): string | undefined => {
   }
 };
 
-/** The networks a container is on, or will be once it runs. */
+/** The networks a container is on, or will be once it runs; for the host's and none, the mode alone says so. */
 const networksOf = (state: State, { spec }: Container): Network[] => {
-  const refs = new Set([spec.networkMode, ...spec.endpoints.map(({ network }) => network)]);
-  return [...state.networks.values()].filter(({ id, name }) => refs.has(id) || refs.has(name) || (name === 'bridge' && refs.has('default')));
+  const refs = new Set(spec.endpoints.map(({ network }) => network));
+  if (spec.networkMode === 'host' || spec.networkMode === 'none') refs.add(spec.networkMode);
+  return [...state.networks.values()].filter(({ id, name }) => refs.has(id) || refs.has(name));
 };
 
 const portTest = (filters: Filters): Test => {

@@ -1,11 +1,12 @@
 import type { Container, ContainerSpec } from '../model/container.ts';
 import { checkContainerName } from '../model/container-name.ts';
-import { conflict, EngineError, invalid, notModified, systemError } from '../model/errors.ts';
+import { conflict, EngineError, invalid, messageOf, notModified, systemError } from '../model/errors.ts';
 import type { ImageConfig } from '../model/image.ts';
 import type { ExposedPort, Protocol } from '../model/port.ts';
 import { parseSignal } from '../model/signal.ts';
 import type { RecordChange, State } from '../model/state.ts';
 import { missingSource, requiredSources, resolveMounts } from '../plan/mounts.ts';
+import { changedLimits, withUpdate } from '../plan/update.ts';
 import { listContainers } from './container-list.ts';
 import type { Events } from './events.ts';
 import { checkFilters, labelsMatch } from './filters.ts';
@@ -14,6 +15,7 @@ import type { Exit, Host } from './host.ts';
 import type { Ledger } from './ledger.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { randomName } from './random-name.ts';
+import { createContainerStatistics } from './statistics.ts';
 import type { Containers, Images, WaitCondition } from './services.ts';
 
 export type ContainersParts = {
@@ -95,8 +97,9 @@ export const createContainers = (parts: ContainersParts): Containers => {
     return { id, warnings: [] };
   };
 
+  const isRunning = ({ status }: Container['state']): boolean => status === 'running' || status === 'paused';
   const requireRunning = (container: Container): void => {
-    if (container.state.status !== 'running' && container.state.status !== 'paused') throw conflict(`container ${container.id} is not running`);
+    if (!isRunning(container.state)) throw conflict(`container ${container.id} is not running`);
   };
 
   const signalOf = (container: Container, asked: string | undefined): number => {
@@ -181,6 +184,23 @@ export const createContainers = (parts: ContainersParts): Containers => {
       }
       emit({ ...container, name }, 'rename', { oldName: `/${container.name}` });
     },
+    async update(ref, request) {
+      const container = find(ref);
+      const refused = (error: unknown): unknown =>
+        error instanceof EngineError && error.kind !== 'conflict' ? error : new EngineError(error instanceof EngineError ? error.kind : 'system', `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
+      try {
+        const { spec, state } = withUpdate(container, request);
+        const changed = changedLimits(spec.resources, request.resources);
+        if (isRunning(state) && Object.keys(changed).length > 0) await host.processes.update(container.id, spec.runtime, changed);
+        await ledger.change((now) => {
+          const current = now.containers.get(container.id);
+          return { changes: current ? [put(withUpdate(current, request))] : [], result: undefined };
+        });
+      } catch (error) {
+        throw refused(error);
+      }
+      emit(container, 'update');
+    },
     async remove(ref, options) {
       const container = find(ref);
       if (options.link) throw invalid('removing links is not supported');
@@ -235,6 +255,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
         },
       };
     },
+    statistics: createContainerStatistics({ find, host, lifecycle }),
     logs(ref, query) {
       const container = find(ref);
       if (!['json-file', 'local', ''].includes(container.spec.log.driver)) throw systemError('configured logging driver does not support reading');

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Operation } from '../operations/operation.ts';
+import type { Statistics } from '../model/statistics.ts';
 import type { JsonObject } from '../model/json.ts';
 
 /** What the engine needs of the machine. `host/` provides it; tests provide a fake that holds state. */
@@ -14,6 +15,11 @@ export type Host = {
   /** Bytes a container has written in its own layer, and of all it sees. */
   sizes(container: import('../model/container.ts').Container, imageSize: number): Promise<{ readonly own: number; readonly root: number }>;
   readonly processes: Processes;
+  /** What a running container uses now; undefined when it runs no more. Quick and synchronous. */
+  readonly statistics: {
+    read(container: { readonly id: string; readonly pid: number; readonly pidStart: number; readonly network: boolean }): Statistics | undefined;
+    forget(id: string): void;
+  };
   readonly logs: Logs;
 };
 
@@ -65,6 +71,8 @@ export type Processes = {
   signal(pid: number, pidStart: number, signal: number): void;
   pause(containerId: string, runtime: string): Promise<void>;
   unpause(containerId: string, runtime: string): Promise<void>;
+  /** Gives a running container other limits: what these resources of the OCI runtime spec say, and nothing else. */
+  update(containerId: string, runtime: string, resources: JsonObject): Promise<void>;
   /** Pids in the container's cgroup, as the host numbers them. */
   pids(containerId: string): Promise<readonly number[]>;
   /** `ps ARGS` of those pids: titles and rows. */

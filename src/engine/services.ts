@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { Container, CreateRequest, Exec } from '../model/container.ts';
+import type { Container, CreateRequest, Exec, UpdateRequest } from '../model/container.ts';
 import type { Image, HistoryEntry } from '../model/image.ts';
 import type { Network } from '../model/network.ts';
 import type { Volume } from '../model/volume.ts';
@@ -7,6 +7,7 @@ import type { State } from '../model/state.ts';
 import type { Filters } from './filters.ts';
 import type { Events } from './events.ts';
 import type { LogLine, LogQuery } from './host.ts';
+import type { ContainerStatistics } from './statistics.ts';
 import type { Peer } from './peer.ts';
 
 /** What the api may ask of the engine: one service a resource. A `ref` is an id, a name, or the start of an id. */
@@ -46,6 +47,7 @@ export type Containers = {
   pause(ref: string): Promise<void>;
   unpause(ref: string): Promise<void>;
   rename(ref: string, name: string): Promise<void>;
+  update(ref: string, request: UpdateRequest): Promise<void>;
   remove(ref: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
   prune(filters: Filters): Promise<{ readonly deleted: readonly string[]; readonly reclaimed: number }>;
   /**
@@ -58,6 +60,7 @@ export type Containers = {
     ref: string,
     options: { stdin: boolean; stdout: boolean; stderr: boolean; logs: boolean; stream: boolean; detachKeys: string },
   ): { readonly tty: boolean; run(peer: Peer): Promise<void> };
+  readonly statistics: ContainerStatistics;
   logs(ref: string, query: LogQuery): { readonly tty: boolean; readonly batches: AsyncIterable<readonly LogLine[]> };
   resize(ref: string, rows: number, columns: number): Promise<void>;
   top(ref: string, args: readonly string[]): Promise<{ readonly titles: readonly string[]; readonly rows: readonly (readonly string[])[] }>;

@@ -12,6 +12,7 @@ import { createProcesses } from './process.ts';
 import { sizeOf } from './disk-usage.ts';
 import { deviceNodes, makeBeneath, readBeneath } from './rootfs.ts';
 import { createSeccompCache } from './seccomp-cache.ts';
+import { createStatistics } from './statistics.ts';
 import { unmountAside } from './syscalls.ts';
 import { openTree } from './tree.ts';
 
@@ -30,6 +31,7 @@ export const createHost = ({ dataRoot, execRoot }: { dataRoot: string; execRoot:
     execute: (operations: readonly Operation[]) => executor.execute(operations),
     attempt: (operations: readonly Operation[]) => executor.attempt(operations),
     processes,
+    statistics: createStatistics(now),
     firewall: iptables,
     observe: (keep: ReadonlySet<string>) => observe({ dataRoot, execRoot, keep }),
     pathExists: (at: string) => fs.existsSync(at),

@@ -12,6 +12,11 @@ export type Machine = {
   /** Hard limits of this process by OCI name. */
   readonly limits: Readonly<Record<string, number>>;
   readonly initPath: string | undefined;
+  /** Processors and memory nodes there are, as the kernel lists them: `0-3`. */
+  readonly cpus: string;
+  readonly memoryNodes: string;
+  /** Whether the kernel weighs block I/O (not every scheduler does). */
+  readonly blkioWeight: boolean;
 };
 
 export const readMachine = (): Machine => {
@@ -31,9 +36,14 @@ export const readMachine = (): Machine => {
           return limit === undefined || hard === 'unlimited' ? [] : [[limit, Number(hard)]];
         }),
     ),
+    cpus: lineOf('/sys/devices/system/cpu/online'),
+    memoryNodes: lineOf('/sys/devices/system/node/online') || '0',
+    blkioWeight: ['blkio/blkio.weight', 'blkio/blkio.bfq.weight', 'init.scope/io.weight'].some((file) => fs.existsSync(`/sys/fs/cgroup/${file}`)),
     initPath: ['docker-init', 'tini-static', 'tini', 'catatonit'].map(findProgram).find((found) => found !== undefined),
   };
 };
+
+const lineOf = (file: string): string => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '');
 
 const LIMITS: Readonly<Record<string, string>> = {
   'Max cpu time': 'RLIMIT_CPU',

@@ -1,21 +1,22 @@
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { JsonObject } from '../model/json.ts';
 import { EngineError, messageOf, systemError } from '../model/errors.ts';
 import { launch, run } from './command.ts';
-import { makeFifo, setWindowSize, widenPipe } from './syscalls.ts';
-import { cgroupPids, isOurShell, masterOf, parentOf, parseProcessList, startTimeOf } from './proc.ts';
+import { listenForConsole } from './console.ts';
+import { copyDescriptor, makeFifo } from './syscalls.ts';
+import { cgroupPids, isOurShell, parseProcessList, startTimeOf } from './proc.ts';
 import { startFailure } from './runtime-error.ts';
-import { launchOf } from './supervisor.ts';
+import { KEEP_TERMINAL, launchOf } from './supervisor.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
+import { openPipes, terminalWires, type Wires } from './wires.ts';
 
-/** Bytes a process may print while nobody reads, before it has to wait. */
-const PIPE_BYTES = 1024 * 1024;
 /** How long output may still come after the exit code, when something the container left behind holds the pipes. */
 const LINGER_MS = 2000;
 
+const ENDS = ['pid', 'exit', 'shell', 'keeper'] as const;
+type End = (typeof ENDS)[number];
 type OutputStream = 'stdout' | 'stderr';
 type Exit = { readonly code: number; readonly at: string };
 type Listener = {
@@ -52,9 +53,11 @@ export const createProcesses = ({
   seccomp: SeccompCache;
 }) => {
   const directoryOf = (id: string): string => path.join(execRoot, 'processes', id);
-  const endOf = (id: string, what: 'pid' | 'exit' | 'shell'): string => path.join(execRoot, 'ends', `${id}.${what}`);
+  const endOf = (id: string, what: End): string => path.join(execRoot, 'ends', `${id}.${what}`);
+  // Short: a socket's path has room for 107 characters.
+  const consoleOf = (id: string): string => path.join(execRoot, 'tty', id.slice(0, 12));
   const runtimeRoot = path.join(execRoot, 'runtime');
-  for (const name of ['processes', 'ends', 'runtime']) fs.mkdirSync(path.join(execRoot, name), { recursive: true, mode: 0o700 });
+  for (const name of ['processes', 'ends', 'runtime', 'tty']) fs.mkdirSync(path.join(execRoot, name), { recursive: true, mode: 0o700 });
 
   const watched = new Map<string, () => void>();
   // Watching by inotify costs nothing while nothing happens, and serves adopted processes, whose parent we are not.
@@ -64,7 +67,7 @@ export const createProcesses = ({
   watcher.unref();
 
   /** The number in one of the files of `ends`; undefined while it is absent or still empty. */
-  const readEnd = (id: string, what: 'pid' | 'exit' | 'shell'): number | undefined => {
+  const readEnd = (id: string, what: End): number | undefined => {
     try {
       const text = fs.readFileSync(endOf(id, what), 'utf8').trim();
       return /^\d+$/.test(text) ? Number(text) : undefined;
@@ -78,98 +81,68 @@ export const createProcesses = ({
     return code === undefined ? undefined : { code, at: now(fs.statSync(endOf(id, 'exit')).mtimeMs) };
   };
 
-  const attachTo = (id: string, tty: boolean, stdin: boolean, listener: Listener, pid: () => number) => {
-    const directory = directoryOf(id);
-    const sockets = (tty ? (['stdout'] as const) : (['stdout', 'stderr'] as const)).map((stream) => {
-      const fd = fs.openSync(path.join(directory, stream === 'stdout' ? 'out' : 'err'), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-      widenPipe(fd, PIPE_BYTES);
-      const socket = new net.Socket({ fd, readable: true, writable: false });
-      socket.on('error', () => {});
-      return socket;
-    });
-    const flow = (): void =>
-      sockets.forEach((socket, index) => {
-        let first = true;
-        socket.on('data', (chunk: Buffer) => {
-          const bytes = first && index === 1 ? inDockersWords(chunk) : chunk;
-          first = false;
-          if (!listener.output(index === 1 ? 'stderr' : 'stdout', bytes)) for (const each of sockets) each.pause();
-        });
-      });
-
-    let input: net.Socket | undefined;
-    const openInput = (): net.Socket | undefined => {
-      if (!stdin || input) return input;
-      try {
-        const fd = fs.openSync(path.join(directory, 'in'), fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
-        input = new net.Socket({ fd, readable: false, writable: true });
-        input.on('error', () => {});
-      } catch {
-        // No reader: the process is gone, and what was meant for it goes nowhere.
-      }
-      return input;
-    };
-
-    let ended = sockets.length;
+  /** Follows a process to its end: output as it comes, then how it ended, once. */
+  const follow = (id: string, wires: Wires, listener: Listener) => {
+    let open = wires.outputs.length;
     let done = false;
+    let released = false;
     const finish = (): void => {
       const exit = exitOf(id);
       if (done || !exit) return;
       done = true;
       watched.delete(id);
-      for (const socket of sockets) socket.destroy();
-      input?.destroy();
+      wires.close();
       listener.exited(exit);
     };
-    let released = false;
     const check = (): void => {
       if (exitOf(id) === undefined) return;
       if (!released) release(id);
       released = true;
-      if (ended === 0) finish();
+      if (open === 0) finish();
       else setTimeout(finish, LINGER_MS).unref();
     };
-    for (const socket of sockets)
+    const pauseAll = (): void => wires.outputs.forEach(({ socket }) => socket.pause());
+    for (const { stream, socket } of wires.outputs) {
+      let first = true;
       socket.on('close', () => {
-        ended -= 1;
+        open -= 1;
         check();
       });
-
+      socket.on('data', (chunk: Buffer) => {
+        const bytes = first && stream === 'stderr' ? inDockersWords(chunk) : chunk;
+        first = false;
+        if (!listener.output(stream, bytes)) pauseAll();
+      });
+    }
+    watched.set(id, check);
+    queueMicrotask(check);
     return {
-      check,
-      holdInput: (): void => void openInput(),
-      /** Lets output come. Not before it is the process's own: a runtime that fails says so there too. */
-      flow,
-      abandon: (): void => {
-        done = true;
-        for (const socket of sockets) socket.destroy();
-        input?.destroy();
-      },
-      controls: {
-        write(chunk: Buffer, written: () => void): boolean {
-          const socket = openInput();
-          if (!socket || socket.destroyed) {
-            written();
-            return true;
-          }
-          return socket.write(chunk, () => written());
-        },
-        endInput(): void {
-          if (tty || !stdin) return;
-          openInput()?.end();
-          const shell = readEnd(id, 'shell');
-          if (shell !== undefined && isOurShell(shell, id)) process.kill(shell, 'SIGUSR1');
-        },
-        resize(rows: number, columns: number): void {
-          const runtime = tty ? parentOf(pid()) : undefined;
-          const master = runtime === undefined ? undefined : masterOf(runtime);
-          if (runtime !== undefined && master !== undefined) setWindowSize(runtime, master, rows, columns);
-        },
-        resume(): void {
-          for (const socket of sockets) socket.resume();
-        },
-      },
+      write: wires.write,
+      endInput: wires.endInput,
+      resize: wires.resize,
+      resume: () => wires.outputs.forEach(({ socket }) => socket.resume()),
     };
+  };
+
+  const pipesOf = (id: string, tty: boolean, stdin: boolean, pid: () => number): Wires =>
+    openPipes({
+      directory: directoryOf(id),
+      terminal: tty,
+      stdin: stdin || tty,
+      pid,
+      letGo() {
+        const shell = readEnd(id, 'shell');
+        if (shell !== undefined && isOurShell(shell, id)) process.kill(shell, 'SIGUSR1');
+      },
+    });
+
+  /** Keeps a terminal's master open should the daemon die: without one, the programs on it would be hung up. */
+  const keepTerminal = (id: string, master: number): void => {
+    const directory = directoryOf(id);
+    const nothing = fs.openSync('/dev/null', 'r+');
+    const argv = ['/bin/sh', '-c', KEEP_TERMINAL, 'berth-terminal', endOf(id, 'keeper'), path.join(directory, 'hold')];
+    launch(argv, { cwd: directory, stdio: [nothing, nothing, nothing, master], env: {} }).on('error', () => {});
+    fs.closeSync(nothing);
   };
 
   const start = async (request: Request): Promise<Running> => {
@@ -177,7 +150,9 @@ export const createProcesses = ({
     const directory = directoryOf(id);
     forget(id);
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const name of ['hold', 'out', ...(tty || stdin ? ['in'] : []), ...(tty ? [] : ['err'])]) makeFifo(path.join(directory, name), 0o600);
+    const byConsole = tty && request.run.runtime === 'crun';
+    for (const name of ['hold', ...(byConsole ? [] : ['out', ...(tty || stdin ? ['in'] : []), ...(tty ? [] : ['err'])])])
+      makeFifo(path.join(directory, name), 0o600);
     const { kind } = request.run;
     const source = request.run.kind === 'container' ? directory : path.join(directory, 'process.json');
     if (request.run.kind === 'container')
@@ -185,31 +160,38 @@ export const createProcesses = ({
     else fs.writeFileSync(source, JSON.stringify(request.run.process), { mode: 0o600 });
 
     let pid = 0;
-    const attached = attachTo(id, tty, stdin || tty, request, () => pid);
+    const console = byConsole ? await listenForConsole(consoleOf(id)) : undefined;
+    let wires = console ? undefined : pipesOf(id, tty, stdin, () => pid);
     try {
-      pid = await begin(request, source, attached);
-      attached.flow();
+      pid = await begin(request, source, console ? consoleOf(id) : undefined, () => wires?.holdInput());
+      if (console) {
+        const master = console.take();
+        wires = terminalWires(master);
+        if (kind === 'container') keepTerminal(id, master);
+      }
       const pidStart = startTimeOf(pid) ?? 0;
       if (request.run.kind === 'container') seccomp.learn(request.run.spec, request.run.runtime, path.join(runtimeRoot, id));
-      queueMicrotask(attached.check);
-      return { pid, pidStart, ...attached.controls };
+      // Only now, when output is the process's own: a runtime that fails says so there too.
+      return { pid, pidStart, ...follow(id, wires ?? pipesOf(id, tty, stdin, () => pid), request) };
     } catch (error) {
-      attached.abandon();
+      wires?.close();
       forget(id);
       throw error instanceof EngineError ? error : systemError(`cannot start ${kind} ${id}: ${messageOf(error)}`, error);
+    } finally {
+      console?.close();
     }
   };
 
   /** Launches it; resolves to its pid once it has begun, fails with the runtime's reason when it does not. */
-  const begin = async (request: Request, source: string, { check, holdInput }: { check: () => void; holdInput: () => void }): Promise<number> => {
+  const begin = async (request: Request, source: string, consoleSocket: string | undefined, holdInput: () => void): Promise<number> => {
     const { id, tty, stdin } = request;
     const directory = directoryOf(id);
     const { kind } = request.run;
     const launched = launchOf({
-      id,
       kind,
       tty,
       stdin,
+      consoleSocket,
       runtime: runtimePath(request.run.runtime),
       runtimeRoot,
       container: request.run.kind === 'container' ? id : request.run.containerId,
@@ -223,17 +205,15 @@ export const createProcesses = ({
       return await new Promise<number>((resolve, reject) => {
         const look = (): void => {
           const found = readEnd(id, 'pid');
-          if (found !== undefined) {
-            watched.set(id, check);
-            resolve(found);
-          } else if (exitOf(id) !== undefined) reject(startFailure(path.join(directory, 'log'), kind, argsOf(request)));
+          if (found !== undefined) resolve(found);
+          else if (exitOf(id) !== undefined) reject(startFailure(path.join(directory, 'log'), kind, argsOf(request)));
         };
         watched.set(id, look);
         const child = launch(launched.argv, { cwd: directory, stdio: launched.stdio, env: launched.environment });
         child.on('error', reject);
         child.on('exit', (code, signal) => {
           // Without a supervisor it is we who write down how it ended.
-          if (kind === 'exec' && !tty && fs.existsSync(directory)) fs.writeFileSync(endOf(id, 'exit'), `${code ?? 128 + (os.constants.signals[signal ?? 'SIGKILL'] ?? 9)}\n`);
+          if (launched.alone && fs.existsSync(directory)) fs.writeFileSync(endOf(id, 'exit'), `${code ?? 128 + (os.constants.signals[signal ?? 'SIGKILL'] ?? 9)}\n`);
           watched.get(id)?.();
         });
       });
@@ -248,7 +228,8 @@ export const createProcesses = ({
     try {
       const fd = held.get(id) ?? fs.openSync(path.join(directoryOf(id), 'hold'), fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
       held.set(id, fd);
-      fs.writeSync(fd, '\n');
+      // A line for the supervisor, and one for the terminal's keeper.
+      fs.writeSync(fd, '\n\n');
     } catch {
       // Its directory is gone, and so is the supervisor.
     }
@@ -261,7 +242,8 @@ export const createProcesses = ({
     if (fd !== undefined) fs.closeSync(fd);
     held.delete(id);
     fs.rmSync(directoryOf(id), { recursive: true, force: true });
-    for (const what of ['pid', 'exit', 'shell'] as const) fs.rmSync(endOf(id, what), { force: true });
+    for (const what of ENDS) fs.rmSync(endOf(id, what), { force: true });
+    fs.rmSync(consoleOf(id), { force: true });
   };
 
   return {
@@ -272,16 +254,15 @@ export const createProcesses = ({
       was: { readonly pid: number; readonly pidStart: number; readonly tty: boolean; readonly stdin: boolean },
       listener: Listener,
     ): Promise<Running | { readonly exit: Exit } | undefined> {
-      if (!fs.existsSync(path.join(directoryOf(id), 'out'))) return exitFound(exitOf(id));
+      if (!fs.existsSync(path.join(directoryOf(id), 'hold'))) return exitFound(exitOf(id));
       const alive = startTimeOf(was.pid) === was.pidStart;
       const shell = readEnd(id, 'shell');
       // Neither the process, nor the one who would write down how it ended.
       if (!alive && exitOf(id) === undefined && (shell === undefined || !isOurShell(shell, id))) return undefined;
-      const attached = attachTo(id, was.tty, was.stdin || was.tty, listener, () => was.pid);
-      watched.set(id, attached.check);
-      attached.flow();
-      queueMicrotask(attached.check);
-      return { pid: was.pid, pidStart: was.pidStart, ...attached.controls };
+      const keeper = readEnd(id, 'keeper');
+      const wires = keeper === undefined ? pipesOf(id, was.tty, was.stdin, () => was.pid) : isOurShell(keeper, id) ? terminalWires(copyDescriptor(keeper, 3)) : undefined;
+      if (!wires) return exitFound(exitOf(id));
+      return { pid: was.pid, pidStart: was.pidStart, ...follow(id, wires, listener) };
     },
     signal(pid: number, pidStart: number, signal: number): void {
       if (pid <= 0 || startTimeOf(pid) !== pidStart) return;
@@ -296,6 +277,9 @@ export const createProcesses = ({
     },
     async unpause(containerId: string, runtime: string): Promise<void> {
       await run([runtimePath(runtime), '--root', runtimeRoot, 'resume', containerId]);
+    },
+    async update(containerId: string, runtime: string, resources: JsonObject): Promise<void> {
+      await run([runtimePath(runtime), '--root', runtimeRoot, 'update', '--resources', '/dev/stdin', containerId], { input: JSON.stringify(resources) });
     },
     async pids(containerId: string): Promise<readonly number[]> {
       const first = readEnd(containerId, 'pid');

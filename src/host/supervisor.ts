@@ -29,7 +29,13 @@ const SUPERVISE_INPUT = `exit=$1; shell=$2; hold=$3; shift 3; trap 'exec 3>&-' U
 while :; do wait $child; code=$?; kill -0 $child 2>/dev/null || break; done
 echo $code >"$exit"; ${HOLD}`;
 
-/** A terminal that survives the daemon: script(1) holds the master. The runtime copies between it and the container's own. */
+/** Holds a terminal's master (descriptor 3) until a daemon has read to its end. */
+export const KEEP_TERMINAL = `echo $$ >"$1"; hold=$2; ${HOLD}`;
+
+/**
+ * A terminal for runc, which gives its master to nobody: script(1) holds one, and runc copies between that and the
+ * container's own.
+ */
 const SUPERVISE_TERMINAL = `exit=$1; shell=$2; hold=$3; shift 3; echo $$ >"$shell"; script -q -e -f -E never -c '${[
   'exec "$BERTH_RUNTIME" --root "$BERTH_ROOT" --log "$BERTH_LOG"',
   '$BERTH_VERB "$BERTH_OPTION" "$BERTH_SOURCE" --pid-file "$BERTH_PID_FILE" "$BERTH_ID"',
@@ -42,13 +48,16 @@ export type Launch = {
   /** Descriptors for the new process; ours to close afterwards. */
   readonly stdio: readonly number[];
   readonly close: () => void;
+  /** No supervisor writes down how it ends. */
+  readonly alone: boolean;
 };
 
 export type LaunchRequest = {
-  readonly id: string;
   readonly kind: 'container' | 'exec';
   readonly tty: boolean;
   readonly stdin: boolean;
+  /** Where the runtime is to send the terminal it makes; undefined: through script(1), or no terminal. */
+  readonly consoleSocket: string | undefined;
   readonly runtime: string;
   readonly runtimeRoot: string;
   /** What the runtime calls the container. */
@@ -65,14 +74,15 @@ export type LaunchRequest = {
  * asks a later daemon how it ended, and it would cost a sixth of its start.
  */
 export const launchOf = (request: LaunchRequest): Launch => {
-  const { kind, tty, stdin, runtime, runtimeRoot, container, source, directory, ends } = request;
+  const { kind, tty, stdin, consoleSocket, runtime, runtimeRoot, container, source, directory, ends } = request;
   const log = path.join(directory, 'log');
   const [verb, option] = kind === 'container' ? ['run', '--bundle'] : ['exec', '--process'];
   const supervisor = (script: string): string[] => ['/bin/sh', '-c', script, 'berth-supervisor', ends.exit, ends.shell, path.join(directory, 'hold')];
-  const command = [runtime, '--root', runtimeRoot, '--log', log, verb, option, source, '--pid-file', ends.pid, container];
+  const command = [runtime, '--root', runtimeRoot, '--log', log, verb, option, source, ...(consoleSocket === undefined ? [] : ['--console-socket', consoleSocket]), '--pid-file', ends.pid, container];
   const PATH = process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  const { stdio, close } = openPipes(directory, tty, stdin);
-  if (tty)
+  const { stdio, close } = consoleSocket === undefined ? openPipes(directory, tty, stdin) : openNothing();
+  const alone = kind === 'exec' && (!tty || consoleSocket !== undefined);
+  if (tty && consoleSocket === undefined)
     return {
       argv: supervisor(SUPERVISE_TERMINAL),
       environment: {
@@ -89,12 +99,19 @@ export const launchOf = (request: LaunchRequest): Launch => {
       },
       stdio,
       close,
+      alone,
     };
-  if (kind === 'exec') return { argv: command, environment: { PATH }, stdio: stdio.slice(0, 3), close };
-  return { argv: [...supervisor(stdin ? SUPERVISE_INPUT : SUPERVISE), ...command], environment: { PATH }, stdio, close };
+  if (alone) return { argv: command, environment: { PATH }, stdio: stdio.slice(0, 3), close, alone };
+  return { argv: [...supervisor(stdin && !tty ? SUPERVISE_INPUT : SUPERVISE), ...command], environment: { PATH }, stdio, close, alone };
 };
 
 const { O_RDONLY, O_WRONLY, O_RDWR } = fs.constants;
+
+/** Everything goes through the terminal. */
+const openNothing = (): Pick<Launch, 'stdio' | 'close'> => {
+  const fd = fs.openSync('/dev/null', 'r+');
+  return { stdio: [fd, fd, fd], close: () => fs.closeSync(fd) };
+};
 
 const openPipes = (directory: string, tty: boolean, stdin: boolean): Pick<Launch, 'stdio' | 'close'> => {
   const opened: number[] = [];

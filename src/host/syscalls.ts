@@ -24,6 +24,8 @@ const MS_PRIVATE = 1 << 18;
 const MNT_DETACH = 2;
 const CLONE_NEWNET = 0x40000000;
 const TIOCSWINSZ = 0x5414;
+const F_GETFL = 3;
+const F_SETFL = 4;
 const F_SETPIPE_SZ = 1031;
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
@@ -83,27 +85,31 @@ export const makeFifo = (path: string, mode: number): void => check(c.mkfifo(pat
 /** Lets a pipe hold more before its writer has to wait. A wish: the kernel's limit for pipes may be lower. */
 export const widenPipe = (fd: number, bytes: number): void => void c.fcntl(fd, F_SETPIPE_SZ, bytes);
 
-/**
- * Sets the size of a terminal whose master another process of ours holds, by a copy of its descriptor; the kernel tells
- * the programs on it (SIGWINCH).
- */
-export const setWindowSize = (holder: number, master: number, rows: number, columns: number): void => {
-  const size = Buffer.alloc(8);
-  size.writeUInt16LE(rows, 0);
-  size.writeUInt16LE(columns, 2);
+/** A copy of another process's descriptor. */
+export const copyDescriptor = (holder: number, fd: number): number => {
   const process = c.syscall(SYS_PIDFD_OPEN, holder, 0, 0);
   check(process, 'pidfd_open', `${holder}`);
   try {
-    const copy = c.syscall(SYS_PIDFD_GETFD, process, master, 0);
-    check(copy, 'pidfd_getfd', `${holder} ${master}`);
-    try {
-      check(c.ioctl(copy, TIOCSWINSZ, size), 'ioctl', 'TIOCSWINSZ');
-    } finally {
-      fs.closeSync(copy);
-    }
+    const copy = c.syscall(SYS_PIDFD_GETFD, process, fd, 0);
+    check(copy, 'pidfd_getfd', `${holder} ${fd}`);
+    return copy;
   } finally {
     fs.closeSync(process);
   }
+};
+
+/** Sets the size of a terminal by its master; the kernel tells the programs on it (SIGWINCH). */
+export const windowSize = (master: number, rows: number, columns: number): void => {
+  const size = Buffer.alloc(8);
+  size.writeUInt16LE(rows, 0);
+  size.writeUInt16LE(columns, 2);
+  check(c.ioctl(master, TIOCSWINSZ, size), 'ioctl', 'TIOCSWINSZ');
+};
+
+export const makeNonBlocking = (fd: number): void => {
+  const flags = c.fcntl(fd, F_GETFL, 0);
+  check(flags, 'fcntl', `${fd}`);
+  check(c.fcntl(fd, F_SETFL, flags | fs.constants.O_NONBLOCK), 'fcntl', `${fd}`);
 };
 
 let ownNetns: number | undefined;

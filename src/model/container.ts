@@ -126,6 +126,14 @@ export type Resources = {
   readonly blkioWeight: number;
 };
 
+/** POST /containers/{id}/update in model words: only what is to change. */
+export type UpdateRequest = {
+  readonly resources: Partial<Resources>;
+  readonly restart: ContainerSpec['restart'] | undefined;
+  /** The same in the request's own words, for inspect to show. */
+  readonly asked: JsonObject;
+};
+
 /** One network a container is to join, as asked for (NetworkingConfig.EndpointsConfig). */
 export type EndpointRequest = {
   /** A network's name or id as the client wrote it, 'default' already turned into 'bridge'. */

@@ -47,20 +47,37 @@ export const baseFirewall = (family: Family): HostObject[] => {
 export const networkFirewall = (network: Network): HostObject[] => {
   const { bridge } = network;
   if (bridge === undefined) return [];
-  return familiesOf(network).flatMap(([family, subnets]) => {
-    const add = rule(family);
-    return [
-      ...subnets.map((cidr) => add('nat', 'POSTROUTING', `-s ${cidr} ! -o ${bridge} -j MASQUERADE`, 'top')),
-      add('nat', 'DOCKER', `-i ${bridge} -j RETURN`, 'top'),
-      add('filter', 'DOCKER', `! -i ${bridge} -o ${bridge} -j DROP`),
-      add('filter', 'DOCKER-BRIDGE', `-o ${bridge} -j DOCKER`),
-      add('filter', 'DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`),
-      add('filter', 'DOCKER-FORWARD', `-i ${bridge} -j ACCEPT`),
-      add('filter', 'DOCKER-ISOLATION-STAGE-1', `-i ${bridge} ! -o ${bridge} -j DOCKER-ISOLATION-STAGE-2`),
-      add('filter', 'DOCKER-ISOLATION-STAGE-2', `-o ${bridge} -j DROP`, 'top'),
-    ];
-  });
+  return familiesOf(network).flatMap(([family, subnets]) =>
+    network.internal ? internalRules(rule(family), bridge, subnets, talks(network)) : openRules(rule(family), bridge, subnets, network),
+  );
 };
+
+const openRules = (add: ReturnType<typeof rule>, bridge: string, subnets: readonly string[], network: Network): Rule[] => [
+  ...(masquerades(network) ? subnets.map((cidr) => add('nat', 'POSTROUTING', `-s ${cidr} ! -o ${bridge} -j MASQUERADE`, 'top')) : []),
+  add('nat', 'DOCKER', `-i ${bridge} -j RETURN`, 'top'),
+  add('filter', 'DOCKER', `! -i ${bridge} -o ${bridge} -j DROP`),
+  add('filter', 'DOCKER-BRIDGE', `-o ${bridge} -j DOCKER`),
+  add('filter', 'DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`),
+  ...(talks(network)
+    ? [add('filter', 'DOCKER-FORWARD', `-i ${bridge} -j ACCEPT`)]
+    : [add('filter', 'DOCKER-FORWARD', `-i ${bridge} -o ${bridge} -j DROP`), add('filter', 'DOCKER-FORWARD', `-i ${bridge} ! -o ${bridge} -j ACCEPT`)]),
+  add('filter', 'DOCKER-ISOLATION-STAGE-1', `-i ${bridge} ! -o ${bridge} -j DOCKER-ISOLATION-STAGE-2`),
+  add('filter', 'DOCKER-ISOLATION-STAGE-2', `-o ${bridge} -j DROP`, 'top'),
+];
+
+/** Nothing in, nothing out, before any other network is asked. */
+const internalRules = (add: ReturnType<typeof rule>, bridge: string, subnets: readonly string[], talk: boolean): Rule[] => [
+  add('filter', 'DOCKER-FORWARD', `-i ${bridge} -o ${bridge} -j ${talk ? 'ACCEPT' : 'DROP'}`),
+  ...subnets.flatMap((cidr) => [
+    add('filter', 'DOCKER-ISOLATION-STAGE-1', `! -d ${cidr} -i ${bridge} -j DROP`, 'top'),
+    add('filter', 'DOCKER-ISOLATION-STAGE-1', `! -s ${cidr} -o ${bridge} -j DROP`, 'top'),
+  ]),
+];
+
+/** Whether its containers may reach each other. */
+const talks = ({ options }: Network): boolean => options['com.docker.network.bridge.enable_icc'] !== 'false';
+
+const masquerades = ({ options }: Network): boolean => options['com.docker.network.bridge.enable_ip_masquerade'] !== 'false';
 
 const familiesOf = (network: Network): [Family, string[]][] => {
   const [v4, v6] = [network.subnets.filter(({ cidr }) => !cidr.includes(':')), network.subnets.filter(({ cidr }) => cidr.includes(':'))];

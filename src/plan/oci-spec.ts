@@ -364,7 +364,7 @@ const deviceNode = ({ path, type, major, minor, mode, uid, gid }: DeviceNode): J
 /** Microseconds in which `--cpus` are counted. */
 const CPU_PERIOD = 100_000;
 
-const limits = (resources: Resources): JsonObject => {
+export const limits = (resources: Resources): JsonObject => {
   const { memory, memorySwap, memoryReservation, memorySwappiness, oomKillDisable, nanoCpus, cpuShares, pidsLimit, blkioWeight } = resources;
   const byCpus = nanoCpus > 0;
   return {

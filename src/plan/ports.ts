@@ -63,7 +63,7 @@ export const allocatePorts = ({
       if (!requests.some((request) => request.port === port.port && request.protocol === port.protocol))
         wanted.push({ ...port, hostAddress: '', hostPorts: undefined });
 
-  return wanted.sort(byContainerPort).flatMap((request) => {
+  return wanted.sort(exactFirst).flatMap((request) => {
     const addresses = addressesOf(request.hostAddress, defaultAddress);
     const range = request.hostPorts ?? ephemeral;
     const begin = request.hostPorts ? range.first : clamp(next(request.protocol), range);
@@ -93,4 +93,8 @@ const collide = (a: string, b: string): boolean => {
 
 const clamp = (port: number, { first, last }: PortRange): number => (port < first || port > last ? first : port);
 
-const byContainerPort = (a: ExposedPort, b: ExposedPort): number => a.port - b.port || (a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0);
+/** Who wants one certain host port gets it before anybody takes it for want of another; then by container port. */
+const exactFirst = (a: PortRequest, b: PortRequest): number =>
+  Number(isChoice(a)) - Number(isChoice(b)) || a.port - b.port || (a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0);
+
+const isChoice = ({ hostPorts }: PortRequest): boolean => hostPorts === undefined || hostPorts.first !== hostPorts.last;

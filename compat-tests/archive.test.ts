@@ -5,9 +5,10 @@ import { chmod, lstat, mkdir, readFile, readlink, symlink, writeFile } from 'nod
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { randomBytes } from 'node:crypto';
+import { describeBerth } from './support/berth.ts';
 import { dockerBytes, dockerFails, dockerOut } from './support/docker.ts';
 import { eventually } from './support/eventually.ts';
-import { http } from './support/http.ts';
+import { http, opened } from './support/http.ts';
 import { scope } from './support/scope.ts';
 import { names, tar, untar } from './support/tars.ts';
 
@@ -249,5 +250,68 @@ describe('docker export and docker diff', () => {
   test('nothing changed', async () => {
     await dockerOut('create', '--name', name('same'), 'busybox');
     assert.equal(await dockerOut('diff', name('same')), '');
+  });
+});
+
+describe('while the container stops, starts and goes', () => {
+  const FILES = 400;
+  const make = (path: string) => `mkdir -p ${path}; i=0; while [ $i -lt ${FILES} ]; do echo $i >${path}/f$i; i=$((i+1)); done`;
+  const whole = async (bytes: Buffer, at: string) => assert.equal((await untar(bytes)).filter(entry => entry.name.startsWith(`${at}/f`) && entry.body.length > 0).length, FILES);
+
+  test('every archive is whole', async () => {
+    const ref = name('racer');
+    await dockerOut('run', '-d', '--name', ref, '-v', `${name('racevol')}:/v`, 'busybox', 'sh', '-c', `[ -e /ready ] || { ${make('/d')}; ${make('/v/e')}; touch /ready; }; exec sleep 1000`);
+    await eventually(() => dockerOut('exec', ref, 'test', '-e', '/ready'));
+    let over = false;
+    const reader = async (path: string, at: string) => {
+      let count = 0;
+      for (; !over; count++) {
+        const { status, bytes, text } = await http('GET', `/containers/${ref}/archive?path=${path}`);
+        assert.equal(status, 200, text.slice(0, 300));
+        await whole(bytes, at);
+        const put = await http('PUT', `/containers/${ref}/archive?path=/v`, await tar([{ name: `put-${at}`, body: `${count}` }]));
+        assert.equal(put.status, 200, put.text);
+      }
+      return count;
+    };
+    const readers = [reader('/d', 'd'), reader('/v/e', 'e'), reader('/d/.', '.')];
+    try {
+      for (let round = 0; round < 6; round++) {
+        assert.equal((await http('POST', `/containers/${ref}/stop?t=0`)).status, 204);
+        assert.equal((await http('POST', `/containers/${ref}/start`)).status, 204);
+      }
+    } finally {
+      over = true;
+      await Promise.all(readers);
+    }
+    assert.equal(await dockerOut('exec', ref, 'sh', '-c', 'ls /d | wc -l; ls /v/e | wc -l'), `${FILES}\n${FILES}`);
+    await dockerOut('rm', '-f', ref);
+  });
+});
+
+describeBerth('while the container is removed', () => {
+  test('nobody waits for it, and nothing of it is cut', async () => {
+    const ref = name('leaver');
+    await dockerOut('run', '-d', '--name', ref, '-v', '/v', 'busybox', 'sh', '-c', 'dd if=/dev/zero of=/v/big bs=1M count=48; dd if=/dev/zero of=/big bs=1M count=48; mkdir /many; for i in $(seq 500); do echo $i >/many/$i; done; touch /ready; exec sleep 1000');
+    await eventually(() => dockerOut('exec', ref, 'test', '-e', '/ready'));
+    // Not read at first: the socket holds little, and the engine waits.
+    const streams = await Promise.all(['/v', '/big', '/many', '/v/big'].map(path => opened('GET', `/containers/${ref}/archive?path=${path}`)));
+    const begun = performance.now();
+    assert.equal((await http('POST', `/containers/${ref}/stop?t=0`)).status, 204);
+    assert.equal((await http('DELETE', `/containers/${ref}?force=1&v=1`)).status, 204);
+    assert.ok(performance.now() - begun < 5_000, 'it waited for the archives');
+    assert.equal((await http('GET', `/containers/${ref}/json`)).status, 404);
+    const [volume, big, many, file] = await Promise.all(streams.map(async ({ answer }) => untar((await answer).bytes)));
+    assert.equal(volume!.find(entry => entry.name === 'v/big')!.body.length, 48 * 2 ** 20);
+    for (const found of [big, file]) assert.equal(found![0]!.body.length, 48 * 2 ** 20);
+    assert.equal(many!.length, 501);
+  });
+
+  test('a client that goes away leaves nothing behind', async () => {
+    const ref = name('left');
+    await dockerOut('run', '--name', ref, 'busybox', 'dd', 'if=/dev/zero', 'of=/big', 'bs=1M', 'count=48');
+    const { stream } = await opened('GET', `/containers/${ref}/archive?path=/big`);
+    stream.destroy();
+    await dockerOut('rm', ref);
   });
 });

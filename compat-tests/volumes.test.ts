@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
-import { docker, dockerFails, dockerOut, inspect } from './support/docker.ts';
+import { before, describe, test } from 'node:test';
+import { docker, dockerBytes, dockerFails, dockerOut, inspect } from './support/docker.ts';
 import { http } from './support/http.ts';
 import { scope } from './support/scope.ts';
+import { names, untar } from './support/tars.ts';
 
 const { name, directory } = scope('vol');
+const testName = name('');
 let count = 0;
 const once = (...args: string[]) => docker('run', '--rm', '--name', name(`once${count++}`), ...args);
 const refused = (message: RegExp | string, ...args: string[]) => dockerFails(125, message, 'run', '--rm', '--name', name(`refused${count++}`), ...args);
@@ -213,5 +215,120 @@ describe('memory', () => {
   test('--tmpfs is empty, noexec, and forgotten', async () => {
     const { stdout } = await once('--tmpfs', '/etc2', 'busybox', 'sh', '-c', 'ls /etc2; grep " /etc2 " /proc/mounts');
     assert.match(stdout, /^tmpfs \/etc2 tmpfs rw,nosuid,nodev,noexec,/);
+  });
+});
+
+describe('volumes with options', () => {
+  const mountOf = async (volume: string, ...args: string[]) => (await once('-v', `${volume}:/d`, ...args, 'busybox', 'grep', ' /d ', '/proc/mounts')).stdout;
+
+  test('one file system for all that use it, gone after the last', async () => {
+    const shared = await volume('shared', '-o', 'type=tmpfs', '-o', 'device=tmpfs', '-o', 'o=size=2m');
+    const run = (box: string) => dockerOut('run', '-d', '--name', box, '-v', `${shared}:/d`, 'busybox', 'sleep', '1000');
+    const [first, second, third] = [name('first-user'), name('second-user'), name('third-user')];
+    await Promise.all([run(first), run(second)]);
+    await dockerOut('exec', first, 'sh', '-c', 'echo shared >/d/f');
+    assert.equal(await dockerOut('exec', second, 'cat', '/d/f'), 'shared');
+    await dockerOut('rm', '-f', first);
+    await run(third);
+    assert.equal(await dockerOut('exec', third, 'cat', '/d/f'), 'shared');
+    const { stdout } = await dockerBytes(undefined, 'cp', `${second}:/d/f`, '-');
+    assert.deepEqual(names(await untar(stdout)), ['f']);
+    await dockerOut('rm', '-f', second, third);
+    assert.equal((await once('-v', `${shared}:/d`, 'busybox', 'ls', '/d')).stdout, '');
+    await dockerOut('volume', 'rm', shared);
+  });
+
+  test('a directory of the host', async () => {
+    const here = await directory();
+    await writeFile(join(here, 'f'), 'of the host');
+    const bound = await volume('bound', '-o', 'type=none', '-o', `device=${here}`, '-o', 'o=bind');
+    assert.equal((await once('-v', `${bound}:/d`, 'busybox', 'sh', '-c', 'cat /d/f; touch /d/made')).stdout, 'of the host');
+    await dockerOut('volume', 'rm', bound);
+    assert.deepEqual([await readFile(join(here, 'f'), 'utf8'), await readFile(join(here, 'made'), 'utf8')], ['of the host', '']);
+  });
+
+  test('the words of mount -o', async () => {
+    const words = await volume('words', '-o', 'type=tmpfs', '-o', 'device=tmpfs', '-o', 'o=nosuid,noexec,ro,size=1m,uid=5');
+    assert.match(await mountOf(words), /^tmpfs \/d tmpfs ro,nosuid,noexec,relatime,size=1024k,uid=5/);
+    const bound = await volume('bound-ro', '-o', 'type=none', '-o', `device=${await directory()}`, '-o', 'o=bind,ro');
+    assert.match(await mountOf(bound), / \/d \S+ ro,/);
+  });
+
+  test('what can not be mounted', async () => {
+    const cases: readonly (readonly [string, string, string, number, RegExp])[] = [
+      ['nosuchfs', 'x', 'ro', 125, /mount x:\S+\/_data, flags: 0x1: no such device/],
+      ['tmpfs', 'tmpfs', 'size=bogus', 125, /mount tmpfs:\S+\/_data, data: size=bogus: invalid argument/],
+      ['none', '/nosuch-directory', 'bind', 127, /mount \/nosuch-directory:\S+\/_data, flags: 0x1000: no such file or directory/],
+      ['nfs', ':/x', 'addr=127.0.0.1,soft', 125, /mount :\/x:\S+\/_data, data: addr=127.0.0.1,soft: /],
+    ];
+    for (const [index, [type, device, o, exitCode, message]] of cases.entries()) {
+      const bad = await volume(`bad${index}`, '-o', `type=${type}`, '-o', `device=${device}`, '-o', `o=${o}`);
+      await dockerFails(exitCode, message, 'run', '--name', name(`bad-user${index}`), '-v', `${bad}:/d`, 'busybox', 'true');
+      await dockerFails(exitCode, "error while mounting volume '", 'run', '--rm', '--name', name(`bad-user-too${index}`), '-v', `${bad}:/d`, 'busybox', 'true');
+    }
+    await dockerFails(1, /failed to populate volume: error while mounting volume '/, 'create', '--name', name('bad-fill'), '-v', `${name('bad0')}:/etc`, 'busybox', 'true');
+  });
+
+  test('are not pruned', async () => {
+    const label = name('prune');
+    await volume('pruned', '--label', label);
+    await volume('not-pruned', '--label', label, '-o', 'type=tmpfs', '-o', 'device=tmpfs');
+    assert.deepEqual((await dockerOut('volume', 'prune', '-af', '--filter', `label=${label}`)).split('\n').filter(line => line.includes(testName)), [name('pruned')]);
+    await dockerOut('volume', 'rm', name('not-pruned'));
+  });
+});
+
+describe('volume-subpath', () => {
+  const data = name('parts');
+  const part = (subpath: string, ...command: string[]) => once('--mount', `type=volume,src=${data},dst=/x,volume-subpath=${subpath}`, 'busybox', ...command);
+  before(() => once('-v', `${data}:/v`, 'busybox', 'sh', '-c', 'mkdir -p /v/a/b; echo hi >/v/a/b/f; ln -s a/b /v/in; ln -s /etc /v/abs; ln -s ../../../.. /v/up; ln -s nosuch /v/dangling; ln -s loop /v/loop'));
+
+  test('a directory, a file, and a link that stays inside', async () => {
+    assert.equal((await part('a/b', 'cat', '/x/f')).stdout, 'hi\n');
+    assert.equal((await part('a/b/f', 'cat', '/x')).stdout, 'hi\n');
+    assert.equal((await part('in', 'cat', '/x/f')).stdout, 'hi\n');
+    assert.equal((await part('a/../a', 'ls', '/x')).stdout, 'b\n');
+    assert.equal((await once('--mount', `type=volume,src=${data},dst=/x,volume-subpath=a/b,readonly`, 'busybox', 'touch', '/x/f')).exitCode, 1);
+  });
+
+  test('what leads out or nowhere', async () => {
+    const start = async (subpath: string) => {
+      const box = name(`part${count++}`);
+      await dockerOut('create', '--name', box, '--mount', `type=volume,src=${data},dst=/x,volume-subpath=${subpath}`, 'busybox', 'true');
+      const { status, json } = await http('POST', `/containers/${box}/start`);
+      return `${status} ${json().message.replaceAll(/\/\S*\/_data/g, 'DATA')}`;
+    };
+    assert.equal(await start('abs'), '400 path concatenation escapes the base directory, base: DATA, subpath: abs');
+    assert.equal(await start('up'), '400 path concatenation escapes the base directory, base: DATA, subpath: up');
+    assert.equal(await start('dangling'), '404 cannot access path DATA/dangling: lstat DATA/nosuch: no such file or directory');
+    assert.equal(await start('a/nosuch/x'), '404 cannot access path DATA/a/nosuch/x: lstat DATA/a/nosuch: no such file or directory');
+    assert.equal(await start('loop'), '500 error while resolving symlinks in combined path "DATA/loop": EvalSymlinks: too many links');
+    assert.equal(await start('a/b/f/x'), '500 error while resolving symlinks in combined path "DATA/a/b/f/x": not a directory');
+  });
+
+  test('a container that swaps it for a link never gets the host', async () => {
+    const swapper = name('swapper');
+    await dockerOut('run', '-d', '--name', swapper, '-v', `${data}:/v`, 'busybox', 'sh', '-c', 'mkdir /v/real; echo inside >/v/real/hostname; while :; do ln -sfn /etc /v/swap; rm /v/swap; mv /v/real /v/swap; mv /v/swap /v/real; done');
+    for (let round = 0; round < 20; round++) {
+      const { stdout } = await part('swap', 'cat', '/x/hostname');
+      assert.match(stdout, /^(inside\n)?$/);
+    }
+    await dockerOut('rm', '-f', swapper);
+  });
+});
+
+describe('what can not be mounted where it is to be', () => {
+  const advice = 'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
+  test('a directory over a file, a file over a directory', async () => {
+    await dockerFails(125, advice, 'run', '--rm', '--name', name('over-file'), '-v', `${name('plain-dir')}:/etc/passwd:nocopy`, 'busybox', 'true');
+    await dockerFails(1, /source \S+\/etc\/passwd is not directory/, 'create', '--name', name('fill-file'), '-v', `${name('plain-dir')}:/etc/passwd`, 'busybox', 'true');
+    const file = join(await directory(), 'file');
+    await writeFile(file, '');
+    await dockerFails(125, advice, 'run', '--rm', '--name', name('over-directory'), '-v', `${file}:/etc`, 'busybox', 'true');
+  });
+
+  test('a tmpfs with options that are none', async () => {
+    await refused('invalid tmpfs option "nosuch"', '--tmpfs', '/t:nosuch', 'busybox', 'true');
+    await refused('invalid tmpfs option "huge"', '--tmpfs', '/t:huge=never', 'busybox', 'true');
   });
 });

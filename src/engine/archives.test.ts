@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import test from 'node:test';
 import type { Container } from '../model/container.ts';
 import { EngineError, notFound } from '../model/errors.ts';
+import type { Volume } from '../model/volume.ts';
 import { createArchives, type Tree } from './archives.ts';
 
 const failing = (code: string): never => {
@@ -34,7 +35,7 @@ const service = (fields: { readonlyRootfs?: boolean; user?: string; unpack?: Tre
       if (ref !== 'cc') throw notFound(`No such container: ${ref}`);
       return container;
     },
-    withRootfs: async (_container, body) => {
+    withRootfs: async (_container, _which, body) => {
       const result = await body('/rootfs');
       log.push('unmount');
       return result;
@@ -42,6 +43,14 @@ const service = (fields: { readonlyRootfs?: boolean; user?: string; unpack?: Tre
     openTree: (_container, _rootfs, which) => (log.push(`open ${which}`), tree),
     changes: async () => [],
     emit: (_container, action) => log.push(action),
+    findVolume: (name) => (name === 'data' ? ({ name, mountpoint: '/volumes/data/_data' } as Volume) : undefined),
+    withVolume: async (_volume, body) => {
+      const result = await body('/volumes/data/_data');
+      log.push('leave');
+      return result;
+    },
+    openVolume: (root) => (log.push(`open ${root}`), tree),
+    emitVolume: (volume, action) => log.push(`${action} ${volume.name}`),
   });
   return { archives, log };
 };
@@ -52,6 +61,15 @@ const refused = (message: string) => (error: unknown) => {
   return true;
 };
 const put = (archives: ReturnType<typeof service>['archives'], path: string, copyUidGid = false) => archives.write('cc', path, Readable.from([]), { noOverwriteDirNonDir: true, copyUidGid });
+
+test('a volume, by a name that no container has', async () => {
+  const { archives, log } = service();
+  assert.equal((await archives.stat('volume.data', '/d/f')).name, 'f');
+  await archives.write('volume.data', '/d', Readable.from([]), { noOverwriteDirNonDir: false, copyUidGid: true });
+  assert.deepEqual(log, ['open /volumes/data/_data', 'close', 'leave', 'open /volumes/data/_data', 'unpack /d false undefined', 'close', 'leave', 'extract-to-dir data']);
+  await assert.rejects(archives.stat('volume.nosuch', '/d'), refused('not-found: No such container: volume.nosuch'));
+  await assert.rejects(archives.export('volume.data'), refused('not-found: No such container: volume.data'));
+});
 
 test('read and stat', async () => {
   const { archives, log } = service();
@@ -88,7 +106,7 @@ test('write', async () => {
   assert.deepEqual(log.filter((line) => line.startsWith('unpack')), ['unpack /d true undefined', 'unpack /d true 12']);
   assert.equal(log.at(-1), 'extract-to-dir');
   const rows: [path: string, message: string][] = [
-    ['/d/f', 'invalid-parameter: extraction point is not a directory'],
+    ['/d/f', 'system: extraction point is not a directory'],
     ['/nosuchdir', 'not-found: Could not find the file /nosuchdir in container cc'],
     ['/loop', 'system: EvalSymlinks: too many links'],
     ['/vol', 'invalid-parameter: mounted volume is marked read-only'],

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Container } from '../model/container.ts';
+import type { Volume } from '../model/volume.ts';
 import { EngineError, invalid, messageOf, notFound, systemError } from '../model/errors.ts';
 import { archivePath, goFileMode, isDirectory, isLink, mountOver, ownerIn } from '../plan/archive-path.ts';
 import type { Archives, PathStat } from './services.ts';
@@ -20,7 +21,7 @@ export type Tree = {
   pack(path: string, name: string): Packed;
   /** All of it, without a name above. */
   packAll(): Packed;
-  unpack(directory: string, tar: Readable, options: { readonly keepDirectories: boolean; readonly owner: { readonly uid: number; readonly gid: number } | undefined }): Promise<void>;
+  unpack(directory: string, tar: Readable, options: { readonly keepDirectories: boolean; readonly owner: { readonly uid: number; readonly gid: number } | undefined; readonly ofRoot?: boolean }): Promise<void>;
   /** A small file's text; '' when there is none. */
   text(path: string): string;
   close(): void;
@@ -31,74 +32,107 @@ export type Change = { readonly path: string; readonly kind: 'modified' | 'added
 export type ArchivesParts = {
   readonly find: (ref: string) => Container;
   /** Calls back with the container's mounted root file system, which stays mounted until the promise it gets is settled. */
-  readonly withRootfs: <T>(container: Container, body: (rootfs: string) => Promise<T>) => Promise<T>;
+  readonly withRootfs: <T>(container: Container, which: 'rootfs' | 'whole', body: (rootfs: string) => Promise<T>) => Promise<T>;
   /** The rootfs alone, or with the container's mounts (and its /etc/hosts and the like) in place. */
   readonly openTree: (container: Container, rootfs: string, which: 'rootfs' | 'whole') => Tree;
   /** What the container's own layer changes in its image, by path. */
   readonly changes: (container: Container) => Promise<readonly Change[]>;
   /** `archive-path`, `extract-to-dir`, `export`. */
   readonly emit: (container: Container, action: string) => void;
+  readonly findVolume: (name: string) => Volume | undefined;
+  readonly withVolume: <T>(volume: Volume, body: (root: string) => Promise<T>) => Promise<T>;
+  readonly openVolume: (root: string) => Tree;
+  readonly emitVolume: (volume: Volume, action: string) => void;
 };
 
-export const createArchives = ({ find, withRootfs, openTree, changes, emit }: ArchivesParts): Archives => {
-  const within = <T>(container: Container, body: (tree: Tree) => Promise<T>, which: 'rootfs' | 'whole' = 'whole'): Promise<T> =>
-    withRootfs(container, async (rootfs) => {
-      const tree = openTree(container, rootfs, which);
-      try {
-        return await body(tree);
-      } finally {
-        tree.close();
-      }
-    });
+/** Whose files an archive call is about: a container's; or, by the name `volume.NAME`, those of a volume alone. */
+type Subject = {
+  within<T>(body: (tree: Tree) => Promise<T>): Promise<T>;
+  checkWritable(path: string): void;
+  /** Whose the files are that are written for it. */
+  readonly user: string;
+  emit(action: string): void;
+};
+
+export const createArchives = ({ find, withRootfs, openTree, changes, emit, findVolume, withVolume, openVolume, emitVolume }: ArchivesParts): Archives => {
+  const closing = async <T>(tree: Tree, body: (tree: Tree) => Promise<T>): Promise<T> => {
+    try {
+      return await body(tree);
+    } finally {
+      tree.close();
+    }
+  };
+
+  const ofContainer = (container: Container): Subject => ({
+    within: (body) => withRootfs(container, 'whole', (rootfs) => closing(openTree(container, rootfs, 'whole'), body)),
+    checkWritable: (path) => checkWritable(container, path),
+    user: container.spec.user,
+    emit: (action) => emit(container, action),
+  });
+
+  const ofVolume = (volume: Volume): Subject => ({
+    within: (body) => withVolume(volume, (root) => closing(openVolume(root), body)),
+    checkWritable() {},
+    user: '',
+    emit: (action) => emitVolume(volume, action),
+  });
+
+  const subjectOf = (ref: string): Subject => {
+    try {
+      return ofContainer(find(ref));
+    } catch (error) {
+      const volume = ref.startsWith(VOLUME) ? findVolume(ref.slice(VOLUME.length)) : undefined;
+      if (volume) return ofVolume(volume);
+      throw error;
+    }
+  };
 
   /** Resolves as soon as bytes can flow; the tree stays open until they have. */
-  const flowing = <T extends Packed>(container: Container, begin: (tree: Tree) => T, which?: 'rootfs'): Promise<T> =>
+  const flowing = <T extends Packed>(within: Subject['within'], begin: (tree: Tree) => T): Promise<T> =>
     new Promise((resolve, reject) => {
-      within(
-        container,
-        async (tree) => {
-          const packed = begin(tree);
-          resolve(packed);
-          await packed.done;
-        },
-        which,
-      ).catch(reject);
+      within(async (tree) => {
+        const packed = begin(tree);
+        resolve(packed);
+        await packed.done;
+      }).catch(reject);
     });
 
   return {
     async stat(ref, path) {
-      const container = find(ref);
-      return within(container, async (tree) => statOf(tree, ref, path));
+      return subjectOf(ref).within(async (tree) => statOf(tree, ref, path));
     },
     async read(ref, path) {
-      const container = find(ref);
-      const { stat, tar } = await flowing(container, (tree) => {
+      const subject = subjectOf(ref);
+      const { stat, tar } = await flowing(subject.within, (tree) => {
         const stat = statOf(tree, ref, path);
         const asked = archivePath(path);
         return { stat, ...inWords(ref, path, asked.path, () => tree.pack(asked.path, asked.name)) };
       });
-      emit(container, 'archive-path');
+      subject.emit('archive-path');
       return { stat, tar };
     },
     async write(ref, path, tar, { noOverwriteDirNonDir, copyUidGid }) {
-      const container = find(ref);
-      await within(container, async (tree) => {
+      const subject = subjectOf(ref);
+      await subject.within(async (tree) => {
         const asked = archivePath(path);
         const place = inWords(ref, path, asked.path, () => tree.resolve(asked.path), 'EvalSymlinks: too many links');
-        if (!isDirectory(place.mode)) throw invalid('extraction point is not a directory');
-        checkWritable(container, place.path);
-        const owner = copyUidGid && container.spec.user !== '' ? ownerOf(container.spec.user, tree) : undefined;
+        if (!isDirectory(place.mode)) throw systemError('extraction point is not a directory');
+        subject.checkWritable(place.path);
+        const owner = copyUidGid && subject.user !== '' ? ownerOf(subject.user, tree) : undefined;
         try {
           await tree.unpack(place.path, tar, { keepDirectories: noOverwriteDirNonDir, owner });
         } catch (error) {
           throw codeOf(error) === 'EROFS' ? invalid('mounted volume is marked read-only') : inWordsOf(error, ref, path);
         }
       });
-      emit(container, 'extract-to-dir');
+      subject.emit('extract-to-dir');
     },
     async export(ref) {
       const container = find(ref);
-      const { tar } = await flowing(container, (tree) => tree.packAll(), 'rootfs');
+      const { tar } = await flowing(
+        (body) => withRootfs(container, 'rootfs', (rootfs) => closing(openTree(container, rootfs, 'rootfs'), body)),
+        (tree) => tree.packAll(),
+      );
       emit(container, 'export');
       return tar;
     },
@@ -107,6 +141,9 @@ export const createArchives = ({ find, withRootfs, openTree, changes, emit }: Ar
     },
   };
 };
+
+/** No container's id begins like this; a container that has such a name goes first. */
+const VOLUME = 'volume.';
 
 const statOf = (tree: Tree, ref: string, asked: string): PathStat => {
   const { path, name } = archivePath(asked);

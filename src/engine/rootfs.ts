@@ -1,33 +1,42 @@
 import type { Container } from '../model/container.ts';
+import { notFound } from '../model/errors.ts';
+import type { State } from '../model/state.ts';
+import type { Volume } from '../model/volume.ts';
 import type { KindOf } from '../operations/operation.ts';
 import { overlayOf, type Layout } from '../plan/desired.ts';
+import { volumeDirectory, volumeMount, volumesOf } from '../plan/volumes.ts';
+
+export type Visited = KindOf<'overlay' | 'mount' | 'directory'>;
 
 export type RootfsHost = {
-  /** Mounts it, unless it is mounted. */
-  mountOverlay(object: KindOf<'overlay'>): void;
-  unmountOverlay(object: KindOf<'overlay'>): Promise<void>;
+  /** Mounts what is not mounted, and keeps all of it (also when it is removed meanwhile) until the function it resolves to is called. */
+  visit(wishes: readonly Visited[]): Promise<() => Promise<void>>;
 };
 
-/** Containers' root file systems for those who want to look in: a running one's is there, a stopped one's is mounted for the time. */
-export const createRootfs = ({ host, layout, isRunning }: { host: RootfsHost; layout: Layout; isRunning: (id: string) => boolean }) => {
-  const visitors = new Map<string, number>();
+/**
+ * Root file systems and volumes for those who want to look in. Whoever looks is one more user: the container may start,
+ * stop and go meanwhile, and waits for nobody.
+ */
+export const createVisits = ({ host, layout, state }: { host: RootfsHost; layout: Layout; state: () => State }) => {
+  const during = async <T>(wishes: readonly Visited[], body: () => Promise<T>): Promise<T> => {
+    const leave = await host.visit(wishes);
+    try {
+      return await body();
+    } finally {
+      await leave();
+    }
+  };
+
   return {
-    with: async <T>(container: Container, body: (root: string) => Promise<T>): Promise<T> => {
+    /** A container's mounted root file system: alone, or with its volumes ready to be put in place. */
+    container: <T>(container: Container, which: 'rootfs' | 'whole', body: (rootfs: string) => Promise<T>): Promise<T> => {
+      if (!state().containers.has(container.id)) return Promise.reject(notFound(`No such container: ${container.id}`));
       const overlay = overlayOf(layout, container);
-      const { id } = container;
-      if (!isRunning(id)) host.mountOverlay(overlay);
-      visitors.set(id, (visitors.get(id) ?? 0) + 1);
-      try {
-        return await body(overlay.merged);
-      } finally {
-        const left = (visitors.get(id) ?? 1) - 1;
-        if (left > 0) visitors.set(id, left);
-        else {
-          visitors.delete(id);
-          // Started meanwhile: then it is the container's, and goes with its sandbox.
-          if (!isRunning(id)) await host.unmountOverlay(overlay);
-        }
-      }
+      const volumes = which === 'whole' ? volumesOf(container, state().volumes) : [];
+      return during([overlay, ...volumes.map(volumeVisit)], () => body(overlay.merged));
     },
+    volume: <T>(volume: Volume, body: () => Promise<T>): Promise<T> => during([volumeVisit(volume)], body),
   };
 };
+
+const volumeVisit = (volume: Volume): Visited => volumeMount(volume, 'visit') ?? { kind: 'directory', path: volumeDirectory(volume), mode: 0 };

@@ -81,9 +81,11 @@ export const createVolumes = ({
       checkFilters(filters, ['all', 'label', 'label!']);
       const all = allFilter(filters);
       const used = usedNames(ledger.state);
+      // What is mounted in a volume with options lies somewhere else: it is not ours to prune.
       const unused = [...ledger.state.volumes.values()].filter(
-        ({ name, labels = {} }) =>
+        ({ name, labels = {}, options = {} }) =>
           !used.has(name) &&
+          Object.keys(options).length === 0 &&
           (all || Object.hasOwn(labels, ANONYMOUS_LABEL)) &&
           labelsMatch(filters, labels) &&
           !(filters.has('label!') && labelsMatch(filters, labels, 'label!')),
@@ -133,7 +135,9 @@ const matches = (pattern: string, name: string): boolean => {
 
 /** `all=true`, in any of Go's spellings. */
 const allFilter = (filters: Filters): boolean => {
-  const [value = 'false'] = filters.get('all') ?? [];
+  const values = filters.get('all') ?? [];
+  const [value = 'false'] = values;
+  if (values.length > 1) throw invalid(`invalid filter 'all=[${values.join(' ')}]': only one value is expected`);
   if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(value)) return true;
   if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(value)) return false;
   throw invalid(`invalid filter 'all': strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);

@@ -37,6 +37,7 @@ test('a new volume gets what the image has there', async (t) => {
   await copyUp(at('root'), '/data', at('three'));
   assert.deepEqual(fs.readdirSync(at('three')), ['mine']);
 
-  for (const destination of ['/nosuch', '/data/hard', '/out']) await copyUp(at('root'), destination, at('four'));
+  for (const destination of ['/nosuch', '/out']) await copyUp(at('root'), destination, at('four'));
+  await assert.rejects(copyUp(at('root'), '/data/hard', at('four')), { message: `source ${at('root')}/data/hard is not directory` });
   assert.deepEqual(fs.readdirSync(at('four')), []);
 });

@@ -9,7 +9,7 @@ import { libc } from './syscalls.ts';
  * Names are binary strings, a character a byte, as in a tar: files need not be named in UTF-8.
  */
 
-const [SYS_OPENAT2, RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT] = [437, 0x02, 0x10];
+const [SYS_OPENAT2, RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT] = [437, 0x01, 0x02, 0x04, 0x08, 0x10];
 const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
@@ -25,10 +25,19 @@ const openHow = Buffer.alloc(24);
 const ATTEMPTS = 64;
 
 /** Opens `path` as a process with its root at the directory `root` would. A file descriptor; throws as `fs.openSync` does. */
-export const openBeneath = (root: number, path: string, flags: number): number => {
+export const openBeneath = (root: number, path: string, flags: number): number => open(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+
+/** As `openBeneath`, but a path that leads out of `root` is refused (EXDEV), not bent back. */
+export const openWithin = (root: number, path: string, flags: number): number => open(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+
+/** One directory in another, never a link to one; refused (EXDEV) when something is mounted on it. */
+export const openSubdirectory = (directory: number, leaf: string): number =>
+  open(directory, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+
+const open = (root: number, path: string, flags: number, resolve: number): number => {
   openHow.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
   openHow.writeBigUInt64LE(0n, 8);
-  openHow.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), 16);
+  openHow.writeBigUInt64LE(BigInt(resolve), 16);
   const name = terminated(path);
   for (let attempt = 1; ; attempt++) {
     const fd = Number(syscall(SYS_OPENAT2, root, name, openHow, openHow.length));

@@ -12,6 +12,8 @@ export type UntarOptions = {
   readonly keepDirectories: boolean;
   /** Whose the files are, whatever the tar says. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
+  /** The directory itself takes its owner, mode and time from the tar, if that has it. */
+  readonly ofRoot?: boolean;
 };
 
 /**
@@ -62,10 +64,11 @@ const keptOpen = (stream: Readable): AsyncIterable<Buffer> => stream.iterator({ 
 /** Below this many bytes a write is not worth leaving the thread for. */
 const SMALL_WRITE = 16 * 1024;
 
-const createUnpack = (root: number, directory: string, { keepDirectories, owner }: UntarOptions) => {
+const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false }: UntarOptions) => {
   /** The directory last written to: most entries come one after the other. */
   let parent: { readonly path: string; readonly fd: number } | undefined;
   let file: { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; position: number } | undefined;
+  let whole: TarHeader | undefined;
   /** Set last, because every entry made in a directory changes its time. */
   const directories = new Map<string, number>();
 
@@ -175,8 +178,11 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner 
       const name = cleanPath(header.name);
       const path = cleanPath(`${directory}/${name}`);
       if (!isWithin(directory, path)) throw new Error(`${quoted(name)} is outside of ${quoted(directory)}`);
-      // The directory itself is there, and stays what it is.
-      if (path === directory) return;
+      if (path === directory) {
+        // It is there, and stays what it is unless it is to be as the tar has it.
+        if (ofRoot && header.type === '5') whole = header;
+        return;
+      }
       const [above, leaf] = split(path);
       make(header, open(above), leaf, path);
     },
@@ -200,6 +206,11 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner 
         const at = leafPath(open(above), leaf);
         if (fs.lstatSync(at, { throwIfNoEntry: false })?.isDirectory()) fs.lutimesSync(at, time, time);
       }
+      if (!whole) return;
+      const at = fdPath(open(directory));
+      fs.chownSync(at, owner?.uid ?? whole.uid, owner?.gid ?? whole.gid);
+      fs.chmodSync(at, whole.mode & 0o7777);
+      fs.utimesSync(at, whole.mtime, whole.mtime);
     },
     close(): void {
       if (file) fs.closeSync(file.fd);

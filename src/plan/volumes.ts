@@ -1,7 +1,7 @@
 import { invalid, notFound } from '../model/errors.ts';
 import type { Container } from '../model/container.ts';
 import type { Volume } from '../model/volume.ts';
-import type { HostObject } from '../operations/operation.ts';
+import type { HostObject, KindOf } from '../operations/operation.ts';
 
 /** The label by which every client tells volumes without a name of their own. */
 export const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
@@ -65,9 +65,23 @@ const checkOptions = (name: string, options: Readonly<Record<string, string>>): 
 
 /** Others may pass through to what is theirs in a volume, and not look around. */
 export const volumeObjects = (volume: Volume): HostObject[] => [
-  { kind: 'directory', path: volume.mountpoint.slice(0, -'/_data'.length), mode: 0o701 },
+  { kind: 'directory', path: volumeDirectory(volume), mode: 0o701 },
   { kind: 'directory', path: volume.mountpoint, mode: 0o755 },
 ];
+
+export const volumeDirectory = ({ mountpoint }: Pick<Volume, 'mountpoint'>): string => mountpoint.slice(0, -'/_data'.length);
+
+/** What has to be mounted at a volume's mountpoint for this user of it; undefined when its directory is all there is. */
+export const volumeMount = ({ options = {}, mountpoint }: Volume, user: string): KindOf<'mount'> | undefined => {
+  const { type = '', device = '', o = '' } = options;
+  return type === '' && device === '' ? undefined : { kind: 'mount', type, source: device, target: mountpoint, options: o, user };
+};
+
+export type VolumesByName = Pick<ReadonlyMap<string, Volume>, 'get'>;
+
+/** The volumes in a container's mounts, each once. */
+export const volumesOf = ({ mounts }: Pick<Container, 'mounts'>, volumes: VolumesByName): Volume[] =>
+  [...new Set(mounts.flatMap(({ type, name }) => (type === 'volume' ? [name] : [])))].flatMap((name) => volumes.get(name) ?? []);
 
 /** Which containers use a volume, running or not. */
 export const usersOf = (name: string, containers: Iterable<Container>): Container[] =>

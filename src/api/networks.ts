@@ -1,9 +1,13 @@
 import { Router } from 'express';
 import type { Engine, Networks } from '../engine/services.ts';
-import { invalid, notImplemented } from '../model/errors.ts';
+import { forbidden, invalid, notFound, notImplemented } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
-import type { Network, Subnet } from '../model/network.ts';
-import { sendJson } from './answer.ts';
+import type { Network, NetworkRequest, Subnet } from '../model/network.ts';
+import { sendEmpty, sendJson } from './answer.ts';
+import { readJson } from './body.ts';
+import { endpointOf } from './container-create.ts';
+import { endpointSettings } from './container-schema.ts';
+import { boolean, decode, list, map, optional, string, struct } from './decode.ts';
 import { parseFilters } from './filters.ts';
 import { queryOf, text } from './query.ts';
 import { goTime } from './time.ts';
@@ -17,31 +21,86 @@ export const networkRoutes = ({ networks }: Engine): Router => {
 
   router.get('/networks/:ref', (req, res) => {
     checkBoolean('verbose', text(queryOf(req), 'verbose'));
+    const scope = text(queryOf(req), 'scope');
     const network = networks.find(req.params.ref);
+    if (scope !== '' && scope !== 'local') throw notFound(`network ${req.params.ref} not found`);
     sendJson(res, 200, networkView(network, networks.members(network)));
   });
 
-  // The engine's service does not have these yet.
-  router.post('/networks/create', () => {
-    throw notImplemented('creating networks is not implemented by berth yet');
+  router.post('/networks/create', async (req, res) => {
+    const { id } = await networks.create(parseCreate(await readJson(req)));
+    sendJson(res, 201, { Id: id, Warning: '' });
   });
-  router.post('/networks/prune', () => {
-    throw notImplemented('pruning networks is not implemented by berth yet');
+
+  router.post('/networks/prune', async (req, res) => {
+    const deleted = await networks.prune(parseFilters(queryOf(req)));
+    sendJson(res, 200, { NetworksDeleted: deleted.length === 0 ? null : deleted });
   });
-  router.post('/networks/:ref/connect', (req) => {
-    networks.find(req.params.ref);
-    throw notImplemented('connecting containers to networks is not implemented by berth yet');
+
+  router.post('/networks/:ref/connect', async (req, res) => {
+    const { Container, EndpointConfig } = decode(connectOptions, await readJson(req));
+    await networks.connect(req.params.ref, Container, endpointOf(EndpointConfig ?? endpointSettings.zero));
+    sendEmpty(res, 200);
   });
-  router.post('/networks/:ref/disconnect', (req) => {
-    networks.find(req.params.ref);
-    throw notImplemented('disconnecting containers from networks is not implemented by berth yet');
+
+  router.post('/networks/:ref/disconnect', async (req, res) => {
+    const { Container, Force } = decode(disconnectOptions, await readJson(req));
+    await networks.disconnect(req.params.ref, Container, Force);
+    sendEmpty(res, 200);
   });
-  router.delete('/networks/:ref', (req) => {
-    networks.find(req.params.ref);
-    throw notImplemented('removing networks is not implemented by berth yet');
+
+  router.delete('/networks/:ref', async (req, res) => {
+    await networks.remove(req.params.ref);
+    sendEmpty(res, 204);
   });
 
   return router;
+};
+
+const ipamConfig = struct('network.IPAMConfig', { Subnet: string, IPRange: string, Gateway: string, AuxiliaryAddresses: map(string) });
+
+const createOptions = struct('network.CreateRequest', {
+  Name: string,
+  CheckDuplicate: optional(boolean),
+  Driver: string,
+  Scope: string,
+  EnableIPv4: optional(boolean),
+  EnableIPv6: optional(boolean),
+  IPAM: optional(struct('network.IPAM', { Driver: string, Options: map(string), Config: list(ipamConfig) })),
+  Internal: boolean,
+  Attachable: boolean,
+  Ingress: boolean,
+  ConfigOnly: boolean,
+  ConfigFrom: optional(struct('network.ConfigReference', { Network: string })),
+  Options: map(string),
+  Labels: map(string),
+});
+
+const connectOptions = struct('network.ConnectOptions', { Container: string, EndpointConfig: optional(endpointSettings) });
+const disconnectOptions = struct('network.DisconnectOptions', { Container: string, Force: boolean });
+
+const parseCreate = (body: unknown): NetworkRequest => {
+  const wire = decode(createOptions, body);
+  if (wire.Ingress || !['', 'local'].includes(wire.Scope)) throw forbidden('This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.');
+  if (wire.ConfigOnly || (wire.ConfigFrom?.Network ?? '') !== '') throw notImplemented('networks of configuration only are not implemented by berth');
+  return {
+    name: wire.Name,
+    driver: wire.Driver,
+    ipv4: wire.EnableIPv4 ?? true,
+    ipv6: wire.EnableIPv6 ?? false,
+    internal: wire.Internal,
+    attachable: wire.Attachable,
+    ipamDriver: wire.IPAM?.Driver ?? '',
+    ipamOptions: wire.IPAM?.Options ?? undefined,
+    subnets: (wire.IPAM?.Config ?? []).map(({ Subnet, IPRange, Gateway, AuxiliaryAddresses }) => ({
+      cidr: Subnet,
+      ipRange: IPRange,
+      gateway: Gateway,
+      reserved: AuxiliaryAddresses ?? {},
+    })),
+    options: wire.Options ?? {},
+    labels: wire.Labels ?? {},
+  };
 };
 
 export const networkView = (network: Network, members: ReturnType<Networks['members']>): JsonObject => ({
@@ -69,8 +128,8 @@ export const networkView = (network: Network, members: ReturnType<Networks['memb
         Name: container.name,
         EndpointID: endpoint.id,
         MacAddress: endpoint.mac,
-        IPv4Address: `${endpoint.address}/${endpoint.prefixLength}`,
-        IPv6Address: '',
+        IPv4Address: endpoint.address === '' ? '' : `${endpoint.address}/${endpoint.prefixLength}`,
+        IPv6Address: endpoint.ipv6 ? `${endpoint.ipv6.address}/${endpoint.ipv6.prefixLength}` : '',
       },
     ]),
   ),
@@ -78,10 +137,11 @@ export const networkView = (network: Network, members: ReturnType<Networks['memb
   Labels: network.labels,
 });
 
-const subnetView = ({ cidr, ipRange, gateway, reserved }: Subnet): JsonObject => ({
+/** As asked: a gateway that was only given by default is shown where the subnet was too. */
+const subnetView = ({ cidr, ipRange, gateway, reserved, asked, gatewayAsked }: Subnet): JsonObject => ({
   Subnet: cidr,
   ...(ipRange === undefined ? {} : { IPRange: ipRange }),
-  ...(gateway === undefined ? {} : { Gateway: gateway }),
+  ...(gateway === undefined || (asked && !gatewayAsked) ? {} : { Gateway: gateway }),
   ...(Object.keys(reserved).length === 0 ? {} : { AuxiliaryAddresses: reserved }),
 });
 

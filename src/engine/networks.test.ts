@@ -3,7 +3,7 @@ import test from 'node:test';
 import type { Container } from '../model/container.ts';
 import type { Network } from '../model/network.ts';
 import { emptyState, type State } from '../model/state.ts';
-import { createNetworks, defaultNetworks } from './networks.ts';
+import { createNetworks, defaultNetworks, type NetworksParts } from './networks.ts';
 
 let ids = 0;
 const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true };
@@ -17,7 +17,7 @@ const state: State = {
   networks: new Map([bridge, host, none, front, back].map((network) => [network.id, network])),
   containers: new Map([web, idle].map((container) => [container.id, container])),
 };
-const networks = createNetworks({ ledger: { state } });
+const networks = createNetworks({ ledger: { state }, connections: {} } as unknown as NetworksParts);
 const list = (filters: Record<string, string[]> = {}): string => networks.list(new Map(Object.entries(filters))).map(({ name }) => name).join(' ');
 
 const cases: readonly [filters: Record<string, string[]>, names: string][] = [
@@ -56,7 +56,7 @@ test('members: who runs on it', () => {
 
 test('the networks every host has', () => {
   assert.deepEqual([bridge, host, none].map(({ name, driver, bridge }) => `${name} ${driver} ${bridge}`), ['bridge bridge docker0', 'host host undefined', 'none null undefined']);
-  assert.deepEqual(bridge.subnets, [{ cidr: '172.17.0.0/16', gateway: '172.17.0.1', ipRange: undefined, reserved: {} }]);
+  assert.deepEqual(bridge.subnets, [{ cidr: '172.17.0.0/16', gateway: '172.17.0.1', ipRange: undefined, reserved: {}, asked: false, gatewayAsked: false }]);
   assert.deepEqual(bridge.options, {
     'com.docker.network.bridge.default_bridge': 'true',
     'com.docker.network.bridge.enable_icc': 'true',

@@ -1,16 +1,72 @@
 import { firstOf, formatCidr, lastOf, parseCidr, subnetOf } from '../model/cidr.ts';
-import { invalid } from '../model/errors.ts';
-import type { Network } from '../model/network.ts';
+import { forbidden, invalid } from '../model/errors.ts';
+import type { Network, NetworkRequest } from '../model/network.ts';
+import type { State } from '../model/state.ts';
+import { parseTimestamp } from '../model/time.ts';
+import { planNetwork, PREDEFINED } from '../plan/network.ts';
+import type { AddressPool, TakenRange } from '../plan/subnets.ts';
+import type { Connections } from './connections.ts';
+import type { Events } from './events.ts';
 import { anyFits, checkFilters, labelsMatch, matchesPattern, type Filters } from './filters.ts';
 import { findNetwork } from './find.ts';
 import type { Ledger } from './ledger.ts';
+import { createLocks } from './locks.ts';
 import type { Networks } from './services.ts';
 
-export const createNetworks = ({ ledger }: { ledger: Pick<Ledger, 'state'> }): Networks => {
-  const members: Networks['members'] = (network) =>
-    [...ledger.state.containers.values()].flatMap((container) =>
-      (container.sandbox?.endpoints ?? []).filter(({ networkId }) => networkId === network.id).map((endpoint) => ({ container, endpoint })),
-    );
+export type NetworksParts = {
+  readonly ledger: Ledger;
+  readonly events: Events;
+  readonly connections: Connections;
+  readonly host: {
+    now(): string;
+    nowNanoseconds(): bigint;
+    /** What the host has a use for already: its own networks, its name servers. */
+    hostRanges(): readonly TakenRange[];
+    hasDevice(name: string): boolean;
+  };
+  readonly pools: (state: State) => readonly AddressPool[];
+  /** Packets of this family may cross the host from now on. */
+  readonly forward: (family: 'ipv4' | 'ipv6') => Promise<void>;
+  readonly id: () => string;
+};
+
+export const createNetworks = ({ ledger, events, connections, host, pools, forward, id: newId }: NetworksParts): Networks => {
+  const inTurn = createLocks();
+  const emit = (network: Network, action: string): void =>
+    events.emit({ type: 'network', action, id: network.id, attributes: { name: network.name, type: network.driver } });
+
+  // A bridge's name is free when the bridge is gone, which may be a while after its network is.
+  const create = (request: NetworkRequest): Promise<Network> => {
+    const id = newId();
+    return inTurn(request.options['com.docker.network.bridge.name'] ?? id, async () => {
+      if (request.ipv6) await forward('ipv6');
+      const network = await ledger.change((state) => {
+        const made = planNetwork(state, request, {
+          id,
+          now: host.now(),
+          pools: pools(state),
+          hostRanges: host.hostRanges(),
+          hasDevice: host.hasDevice,
+        });
+        return { changes: [{ collection: 'networks', key: id, record: made }], result: made };
+      });
+      emit(network, 'create');
+      return network;
+    });
+  };
+
+  const remove = (network: Network): Promise<void> =>
+    inTurn(network.options['com.docker.network.bridge.name'] ?? network.id, async () => {
+      const gone = await ledger.settle((state) => {
+        if (!state.networks.has(network.id)) return { changes: [], result: false };
+        const active = membersOf(state, network).map(({ container, endpoint }) => `name:${JSON.stringify(container.name)} id:${JSON.stringify(endpoint.id.slice(0, 12))}`);
+        if (active.length > 0) throw forbidden(`error while removing network: network ${network.name} has active endpoints (${active.join(', ')})`);
+        return { changes: [{ collection: 'networks', key: network.id, record: undefined }], result: true };
+      });
+      if (gone) emit(network, 'destroy');
+    });
+
+  const members: Networks['members'] = (network) => membersOf(ledger.state, network);
 
   return {
     list(filters) {
@@ -30,10 +86,38 @@ export const createNetworks = ({ ledger }: { ledger: Pick<Ledger, 'state'> }): N
     },
     find: (ref) => findNetwork(ledger.state, ref),
     members,
+    create,
+    async remove(ref) {
+      const network = findNetwork(ledger.state, ref);
+      if (isPredefined(network)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
+      await remove(network);
+    },
+    async prune(filters) {
+      checkFilters(filters, ['label', 'label!', 'until']);
+      const [until, ...more] = (filters.get('until') ?? []).map((time) => parseTimestamp(time, host.nowNanoseconds()));
+      if (more.length > 0) throw invalid('more than one until filter specified');
+      const unused = [...ledger.state.networks.values()].filter(
+        (network) =>
+          !isPredefined(network) &&
+          members(network).length === 0 &&
+          labelsMatch(filters, network.labels) &&
+          !(filters.get('label!') ?? []).some((label) => labelsMatch(new Map([['label', [label]]]), network.labels)) &&
+          (until === undefined || parseTimestamp(network.created, 0n) <= until),
+      );
+      // One that somebody has come to use meanwhile stays.
+      const removals = await Promise.allSettled(unused.map((network) => remove(network)));
+      events.emit({ type: 'network', action: 'prune', id: '', attributes: { reclaimed: '0' } });
+      return unused.filter((_network, i) => removals[i]?.status === 'fulfilled').map(({ name }) => name);
+    },
+    connect: connections.connect,
+    disconnect: connections.disconnect,
   };
 };
 
-export const PREDEFINED: readonly string[] = ['bridge', 'host', 'none'];
+const membersOf = ({ containers }: State, { id }: Network): ReturnType<Networks['members']> =>
+  [...containers.values()].flatMap((container) =>
+    (container.sandbox?.endpoints ?? []).filter(({ networkId }) => networkId === id).map((endpoint) => ({ container, endpoint })),
+  );
 
 /** Made by the engine at its first start; no client removes it. */
 export const isPredefined = ({ name }: Network): boolean => PREDEFINED.includes(name);
@@ -60,6 +144,7 @@ export const defaultNetworks = ({
   bip = DEFAULT_BIP,
   mtu,
   icc,
+  masquerade = true,
 }: {
   now: string;
   id: () => string;
@@ -67,6 +152,7 @@ export const defaultNetworks = ({
   bip: string | undefined;
   mtu: number;
   icc: boolean;
+  masquerade?: boolean;
 }): readonly Network[] => {
   const plain = (name: string, driver: Network['driver']): Network => ({
     id: id(),
@@ -78,7 +164,6 @@ export const defaultNetworks = ({
     internal: false,
     attachable: false,
     subnets: [],
-    subnetsAsked: false,
     ipamOptions: undefined,
     options: {},
     labels: {},
@@ -88,11 +173,11 @@ export const defaultNetworks = ({
     {
       ...plain('bridge', 'bridge'),
       bridge: 'docker0',
-      subnets: [{ ...subnetOfBridge(bip), ipRange: undefined, reserved: {} }],
+      subnets: [{ ...subnetOfBridge(bip), ipRange: undefined, reserved: {}, asked: false, gatewayAsked: false }],
       options: {
         'com.docker.network.bridge.default_bridge': 'true',
         'com.docker.network.bridge.enable_icc': String(icc),
-        'com.docker.network.bridge.enable_ip_masquerade': 'true',
+        'com.docker.network.bridge.enable_ip_masquerade': String(masquerade),
         'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
         'com.docker.network.bridge.name': 'docker0',
         'com.docker.network.driver.mtu': String(mtu),

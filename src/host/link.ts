@@ -1,9 +1,14 @@
 import fs from 'node:fs';
+import { writeSysctl } from './sysctl.ts';
 import type { KindOf, Operation } from '../operations/operation.ts';
 import { addAddress, addBridge, addRoute, addVeth, deleteLink, deleteRoute, netlink, setUp, type Message } from './netlink.ts';
 
-type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'>;
+type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'sysctl'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'>;
 export type LinkOperation = Operation & { readonly object: LinkObject };
+
+/** By which a later berth knows its own, and people whose it is. */
+export const bridgeAlias = (networkId: string): string => `${BRIDGE_ALIAS}${networkId}`;
+export const BRIDGE_ALIAS = 'berth network ';
 
 /**
  * Bridges, veth pairs, addresses and routes: first what goes on the host, then what goes inside each namespace.
@@ -11,9 +16,10 @@ export type LinkOperation = Operation & { readonly object: LinkObject };
  */
 export const applyLinks = async (operations: readonly LinkOperation[]): Promise<void> => {
   const doomed = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'netns' ? [object.path] : [])));
+  const goneDevices = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [`${object.netns} ${object.device}`] : [])));
   const onHost: (() => Message)[] = [];
-  const inside = new Map<string, (() => Message)[]>();
-  const into = (netns: string, build: () => Message): void => {
+  const inside = new Map<string, (() => Message | undefined)[]>();
+  const into = (netns: string, build: () => Message | undefined): void => {
     const list = inside.get(netns) ?? [];
     list.push(build);
     inside.set(netns, list);
@@ -33,14 +39,19 @@ export const applyLinks = async (operations: readonly LinkOperation[]): Promise<
         break;
       case 'bridge':
         if (add) {
-          onHost.push(() => addBridge(object.name, object.mtu, 'berth'), () => setUp(object.name), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
+          onHost.push(() => addBridge(object, bridgeAlias(object.networkId)), () => setUp(object.name), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
         } else onHost.push(() => deleteLink(object.name));
         break;
       case 'veth':
         if (add) {
           onHost.push(() => addVeth({ ...object, netnsFd: netnsFd(object.netns) }));
+          // While it is down: one that comes up gives itself an address.
+          into(object.netns, () => writeSysctl(`net.ipv6.conf.${object.device}.disable_ipv6`, object.ipv6 ? '0' : '1'));
           into(object.netns, () => setUp(object.device));
         } else if (!doomed.has(object.netns)) onHost.push(() => deleteLink(object.name));
+        break;
+      case 'sysctl':
+        if (add) into(object.netns, () => writeSysctl(object.key, object.value));
         break;
       case 'address':
         // An interface that goes takes its addresses along.
@@ -48,14 +59,14 @@ export const applyLinks = async (operations: readonly LinkOperation[]): Promise<
         break;
       case 'route':
         if (add) into(object.netns, () => addRoute(object.to, object.via, object.device));
-        else if (!doomed.has(object.netns)) into(object.netns, () => deleteRoute(object.to, object.via, object.device));
+        else if (!doomed.has(object.netns) && !goneDevices.has(`${object.netns} ${object.device}`)) into(object.netns, () => deleteRoute(object.to, object.via, object.device));
         break;
     }
   }
   try {
     // One after the other: a message may name what the one before it made.
     for (const build of onHost) await netlink(undefined, () => [build()]);
-    await Promise.all([...inside].map(([netns, builds]) => netlink(netns, () => builds.map((build) => build()))));
+    await Promise.all([...inside].map(([netns, builds]) => netlink(netns, () => builds.flatMap((build) => build() ?? []))));
   } finally {
     for (const fd of opened.values()) fs.closeSync(fd);
   }

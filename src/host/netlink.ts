@@ -2,13 +2,21 @@ import fs from 'node:fs';
 import os from 'node:os';
 import koffi from 'koffi';
 import { isIP } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { inNetns, libc } from './syscalls.ts';
 
 /**
  * Links, addresses and routes by rtnetlink, the kernel's own language for them (rtnetlink(7)): what `ip` would say, without
  * starting two processes on the way of every container. A batch is one send; the kernel answers each message in turn.
  */
-export type Message = { readonly bytes: Buffer; readonly wish: string; /** Errors that mean it is so already. */ readonly fine: readonly string[] };
+export type Message = {
+  readonly bytes: Buffer;
+  readonly wish: string;
+  /** Errors that mean it is so already. */
+  readonly fine: readonly string[];
+  /** Whether it is so, where the kernel goes on cleaning up behind it before it answers. */
+  readonly isSo?: () => boolean;
+};
 
 export class NetlinkError extends Error {
   readonly code: string;
@@ -51,13 +59,61 @@ export const netlink = async (netns: string | undefined, build: () => readonly M
   };
   // A socket belongs to the namespace it was made in, whoever sends on it later.
   const { fd, messages } = netns === undefined ? open() : inNetns(netns, open);
+  const answers: Promise<void>[] = [];
   try {
     c.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, Buffer.from([1, 0, 0, 0]), 4);
-    for (const message of messages) await ask(fd, message);
+    for (const message of messages) {
+      const answer = ask(fd, message);
+      answers.push(answer);
+      await (message.isSo ? eitherOf(answer, message.isSo) : answer);
+    }
+  } finally {
+    // Somebody else's file would have the number before the kernel has answered on it.
+    void Promise.allSettled(answers).then(() => fs.closeSync(fd));
+  }
+};
+
+/** Resolves when the kernel answers, or before that when what was asked for is seen to be so. */
+const eitherOf = async (answer: Promise<void>, isSo: () => boolean): Promise<void> => {
+  let waiting = true;
+  const answered = answer.finally(() => (waiting = false));
+  answered.catch(() => {});
+  while (waiting) {
+    await setTimeout(1);
+    if (isSo()) return;
+  }
+  await answered;
+};
+
+/**
+ * Runs one transaction of another of netlink's languages: messages in one buffer, of which the kernel does all or none.
+ * It has something to say only about those that fail, and those that ask for it.
+ */
+export const netlinkTransaction = async (netns: string, protocol: number, wish: string, bytes: Buffer): Promise<void> => {
+  const fd = inNetns(netns, () => c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (fd === -1) throw new NetlinkError(wish, codeOf(koffi.errno()), 'no socket');
+  try {
+    await new Promise<void>((resolve, reject) => {
+      c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
+        if (error) reject(error);
+        else if (sent === -1) reject(new NetlinkError(wish, codeOf(koffi.errno()), ''));
+        else resolve();
+      });
+    });
+    const answer = Buffer.alloc(8192);
+    for (;;) {
+      const length = Number(c.recv(fd, answer, answer.length, MSG_DONTWAIT));
+      if (length < 20) return;
+      const errno = answer.readUInt16LE(4) === NLMSG_ERROR ? -answer.readInt32LE(16) : 0;
+      if (errno !== 0) throw new NetlinkError(wish, codeOf(errno), '');
+    }
   } finally {
     fs.closeSync(fd);
   }
 };
+
+/** Whether there is a device of that name in the network namespace this thread is in now. */
+export const hasDevice = (name: string): boolean => c.if_nametoindex(name) !== 0;
 
 /** The index of a device in the network namespace this thread is in now. */
 export const indexOf = (device: string): number => {
@@ -105,7 +161,8 @@ const wordsOf = (answer: Buffer): string => {
 
 const aligned = (length: number): number => (length + 3) & ~3;
 
-const attribute = (type: number, value: Buffer): Buffer => {
+/** One attribute (struct nlattr) with its value. */
+export const attribute = (type: number, value: Buffer): Buffer => {
   const bytes = Buffer.alloc(aligned(4 + value.length));
   bytes.writeUInt16LE(4 + value.length, 0);
   bytes.writeUInt16LE(type, 2);
@@ -113,7 +170,7 @@ const attribute = (type: number, value: Buffer): Buffer => {
   return bytes;
 };
 
-const text = (value: string): Buffer => Buffer.from(`${value}\0`);
+export const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 
 const word = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);
@@ -174,10 +231,10 @@ export const addVeth = ({ name, bridge, netnsFd, device, mac, mtu }: {
 };
 
 /**
- * `alias` tells people, and a later berth, whose it is. Made down: one that is up from its first moment never learns that
- * it has no carrier.
+ * `alias` tells people, and a later berth, whose it is. Made down, and with an address: else it would not learn that it has
+ * no carrier before its first port comes.
  */
-export const addBridge = (name: string, mtu: number, alias: string): Message =>
+export const addBridge = ({ name, mtu, mac }: { readonly name: string; readonly mtu: number; readonly mac: string }, alias: string): Message =>
   message(
     `add bridge ${name}`,
     RTM_NEWLINK,
@@ -186,6 +243,7 @@ export const addBridge = (name: string, mtu: number, alias: string): Message =>
       linkHeader(0, false),
       attribute(IFLA_IFNAME, text(name)),
       attribute(IFLA_MTU, word(mtu)),
+      attribute(IFLA_ADDRESS, macBytes(mac)),
       attribute(IFLA_IFALIAS, text(alias)),
       attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, text('bridge'))),
     ],
@@ -194,8 +252,11 @@ export const addBridge = (name: string, mtu: number, alias: string): Message =>
 
 export const setUp = (device: string): Message => message(`set ${device} up`, RTM_NEWLINK, 0, [linkHeader(indexOf(device), true)]);
 
-export const deleteLink = (device: string): Message =>
-  message(`delete ${device}`, RTM_DELLINK, 0, [linkHeader(0, false), attribute(IFLA_IFNAME, text(device))], ['ENODEV']);
+/** A device is gone from sight at once; the kernel then waits for all who may still have it in their hands, which takes long. */
+export const deleteLink = (device: string): Message => ({
+  ...message(`delete ${device}`, RTM_DELLINK, 0, [linkHeader(0, false), attribute(IFLA_IFNAME, text(device))], ['ENODEV']),
+  isSo: () => !hasDevice(device),
+});
 
 /** The 4 or 16 bytes of an address. */
 export const addressBytes = (address: string): Buffer => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { contains, parseAddress, parseCidr } from '../model/cidr.ts';
-import type { Endpoint, Network } from '../model/network.ts';
+import type { Endpoint, GatewayMode, Network } from '../model/network.ts';
 import type { PortBinding } from '../model/port.ts';
 import type { Family, HostObject } from '../operations/operation.ts';
 import { baseFirewall, networkFirewall, portsFirewall } from './firewall.ts';
@@ -15,7 +15,7 @@ type Packet = {
   readonly in: string;
   readonly src: string;
   readonly dst: string;
-  readonly protocol: 'tcp' | 'udp' | 'icmp';
+  readonly protocol: 'tcp' | 'udp' | 'icmp' | 'ipv6-icmp';
   readonly port: number;
   readonly state: 'NEW' | 'ESTABLISHED';
 };
@@ -47,7 +47,7 @@ const createFirewall = (objects: readonly HostObject[], family: Family = 'ipv4',
       const { matches, target, argument } = read(spec, packet);
       if (!matches) continue;
       if (target === 'RETURN') return undefined;
-      const verdict = ['ACCEPT', 'DROP', 'DNAT', 'MASQUERADE'].includes(target) ? { target, argument, chain } : walk(table, target, packet);
+      const verdict = ['ACCEPT', 'DROP', 'DNAT', 'MASQUERADE', 'SNAT'].includes(target) ? { target, argument, chain } : walk(table, target, packet);
       if (verdict) return verdict;
     }
     return undefined;
@@ -60,7 +60,8 @@ const createFirewall = (objects: readonly HostObject[], family: Family = 'ipv4',
     if (raw?.target === 'DROP') return 'dropped in raw';
     const changed = packet.state === 'NEW' ? walk('nat', nat, packet) : undefined;
     if (changed?.target === 'DNAT') {
-      const [, dst = '', port = ''] = /^(.*?)(?::(\d+))?$/.exec(changed.argument) ?? [];
+      const [, six, four, port = ''] = /^(?:\[(.*)\]|([^:]*))(?::(\d+))?$/.exec(changed.argument) ?? [];
+      const dst = six ?? four ?? '';
       packet = { ...packet, dst, port: port === '' ? packet.port : Number(port) };
     }
     if (LOCAL.includes(packet.dst)) return 'to the host itself';
@@ -68,7 +69,8 @@ const createFirewall = (objects: readonly HostObject[], family: Family = 'ipv4',
     const verdict = walk('filter', packet.in === '' ? 'OUTPUT' : 'FORWARD', packet);
     if (verdict?.target === 'DROP') return `dropped in ${verdict.chain}`;
     if (!verdict && packet.in !== '' && policy === 'DROP') return 'dropped by policy';
-    const masked = packet.state === 'NEW' && walk('nat', 'POSTROUTING', packet)?.target === 'MASQUERADE' ? ', masqueraded' : '';
+    const left = packet.state === 'NEW' ? walk('nat', 'POSTROUTING', packet) : undefined;
+    const masked = left?.target === 'MASQUERADE' ? ', masqueraded' : left?.target === 'SNAT' ? `, as ${left.argument}` : '';
     return `to ${packet.dst}:${packet.port} by ${packet.out}${masked}`;
   };
 };
@@ -101,6 +103,7 @@ const read = (spec: readonly string[], packet: InFlight): { matches: boolean; ta
       case '--ctstate': check(value.split(',').includes(packet.state)); break;
       case '--dst-type': check(value === 'LOCAL' && LOCAL.includes(packet.dst)); break;
       case '-j': target = value; break;
+      case '--to-source':
       case '--to-destination': argument = value; break;
       default: assert.fail(`${word} in ${spec.join(' ')}`);
     }
@@ -110,7 +113,12 @@ const read = (spec: readonly string[], packet: InFlight): { matches: boolean; ta
 
 const network = (bridge: string, cidrs: readonly string[], fields: Partial<Network> = {}): Network =>
   ({ bridge, subnets: cidrs.map((cidr) => ({ cidr })), internal: false, options: {}, ...fields }) as Network;
-const endpoint = (address: string, bridge: string): Endpoint => ({ address, bridge }) as Endpoint;
+const endpoint = (address: string, bridge: string, mode: GatewayMode = 'nat'): Endpoint =>
+  ({
+    ...(address.includes(':') ? { address: '', ipv6: { address } } : { address, ipv6: undefined }),
+    bridge,
+    gatewayModes: { ipv4: mode, ipv6: mode },
+  }) as Endpoint;
 const binding = (hostAddress: string, hostPort: number, port: number): PortBinding => ({ hostAddress, hostPort, port, protocol: 'tcp' });
 
 const docker0 = networkFirewall(network('docker0', ['172.17.0.0/16']));
@@ -200,10 +208,52 @@ test('without inter-container communication: out, and published ports, but not t
 });
 
 test('IPv6', () => {
-  const judge = createFirewall(objects, 'ipv6');
+  const judge = createFirewall([...objects, ...portsFirewall(endpoint('fd00:55::2', 'br-six'), [binding('::', 80, 8080), binding('0.0.0.0', 80, 8080)])], 'ipv6');
   const inside = { in: 'br-six', src: 'fd00:55::2' } as const;
+  const out = { in: 'eth0', src: '2001:db8::9' } as const;
   assert.equal(judge({ ...inside, dst: '2001:db8:9::1', port: 80 }), 'to 2001:db8:9::1:80 by eth0, masqueraded');
   assert.equal(judge({ ...inside, dst: 'fd00:55::3', port: 80 }), 'to fd00:55::3:80 by br-six');
-  assert.equal(judge({ in: 'eth0', src: '2001:db8::9', dst: 'fd00:55::2', port: 80 }), 'dropped in DOCKER');
-  assert.equal(judge({ in: 'eth0', src: '2001:db8::9', dst: '2001:db8::2', port: 32768 }), 'to the host itself');
+  assert.equal(judge({ ...out, dst: 'fd00:55::3', port: 80 }), 'dropped in DOCKER');
+  assert.equal(judge({ ...out, dst: '2001:db8::2', port: 80 }), 'to fd00:55::2:8080 by br-six');
+  assert.equal(judge({ ...out, dst: 'fd00:55::2', port: 8080 }), 'dropped in raw');
+  assert.equal(judge({ ...out, src: 'fe80::9', dst: '2001:db8::2', port: 80 }), 'to the host itself', 'its answer could not be sent back');
+  assert.equal(judge({ ...out, dst: '2001:db8::2', port: 32768 }), 'to the host itself', 'its container has no IPv6: the listener carries it');
+});
+
+const MODE = 'com.docker.network.bridge.gateway_mode_ipv4';
+const withMode = (mode: GatewayMode, ...more: readonly (readonly HostObject[])[]) =>
+  createFirewall([
+    ...baseFirewall('ipv4'),
+    ...networkFirewall(network('docker0', ['172.17.0.0/16'], { options: { [MODE]: mode } })),
+    ...portsFirewall(endpoint('172.17.0.2', 'docker0', mode), [binding('0.0.0.0', 32768, 8080)]),
+    ...more.flat(),
+  ]);
+
+test('routed: published ports at the container\'s own address, and pings; nothing masked', () => {
+  const judge = withMode('routed', web);
+  assert.equal(judge({ ...outside, dst: '172.17.0.2', port: 8080 }), 'to 172.17.0.2:8080 by docker0');
+  assert.equal(judge({ ...outside, dst: '172.17.0.2', port: 22 }), 'dropped in DOCKER');
+  assert.equal(judge({ ...outside, dst: '172.17.0.9', protocol: 'icmp' }), 'to 172.17.0.9:0 by docker0');
+  assert.equal(judge({ ...container, dst: '203.0.113.5', port: 443 }), 'to 203.0.113.5:443 by eth0');
+});
+
+test('nat-unprotected: whoever knows the address', () => {
+  const judge = withMode('nat-unprotected', web);
+  assert.equal(judge({ ...outside, dst: '172.17.0.2', port: 22 }), 'to 172.17.0.2:22 by docker0');
+  assert.equal(judge({ ...outside, dst: host, port: 32768 }), 'to 172.17.0.2:8080 by docker0');
+  assert.equal(judge({ in: 'br-web', src: '172.18.0.2', dst: '172.17.0.2', port: 22 }), 'dropped in DOCKER-ISOLATION-STAGE-2', 'but no other network');
+});
+
+test('a source address of the network\'s own choosing', () => {
+  const judge = createFirewall([...baseFirewall('ipv4'), ...networkFirewall(network('docker0', ['172.17.0.0/16'], { options: { 'com.docker.network.host_ipv4': '198.51.100.77' } }))]);
+  assert.equal(judge({ ...container, dst: '203.0.113.5', port: 443 }), 'to 203.0.113.5:443 by eth0, as 198.51.100.77');
+});
+
+test('an internal network of IPv6: among themselves, by any address', () => {
+  const judge = createFirewall([...baseFirewall('ipv6'), ...networkFirewall(network('br-six', ['fd00:55::/64'], { internal: true }))], 'ipv6');
+  const inside = { in: 'br-six', src: 'fd00:55::2' } as const;
+  assert.equal(judge({ ...inside, dst: 'fd00:55::3', port: 80 }), 'to fd00:55::3:80 by br-six');
+  assert.equal(judge({ ...inside, src: 'fe80::2', dst: 'fd00:55::3', port: 80 }), 'to fd00:55::3:80 by br-six');
+  assert.equal(judge({ ...inside, dst: '2001:db8:9::1', port: 80 }), 'dropped in DOCKER-ISOLATION-STAGE-1');
+  assert.equal(judge({ in: 'eth0', src: '2001:db8::9', dst: 'fd00:55::3', port: 80 }), 'dropped in DOCKER-ISOLATION-STAGE-1');
 });

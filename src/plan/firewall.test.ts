@@ -21,7 +21,7 @@ const listing = (objects: readonly HostObject[], table: string, family: Family =
 
 const network = (bridge: string, cidrs: readonly string[], fields: Partial<Network> = {}): Network =>
   ({ bridge, subnets: cidrs.map((cidr) => ({ cidr })), internal: false, options: {}, ...fields }) as Network;
-const endpoint = (address: string, bridge = 'docker0'): Endpoint => ({ address, bridge }) as Endpoint;
+const endpoint = (address: string, bridge = 'docker0'): Endpoint => ({ address, bridge, ipv6: undefined, gatewayModes: { ipv4: 'nat', ipv6: 'nat' } }) as Endpoint;
 const binding = (hostAddress: string, hostPort: number, port: number, protocol: Protocol = 'tcp'): PortBinding => ({ hostAddress, hostPort, port, protocol });
 const both = (hostPort: number, port: number, protocol: Protocol = 'tcp'): PortBinding[] => ['0.0.0.0', '::'].map((address) => binding(address, hostPort, port, protocol));
 
@@ -200,4 +200,54 @@ test('what an administrator wrote in a shared chain is not ours', () => {
     ['raw', 'PREROUTING', '-d 10.0.0.1/32 ! -i eth0 -j DROP'],
   ] as const)
     assert.ok(!isOurs(table, chain, spec), spec);
+});
+
+const mode = (family: Family, value: string): Partial<Network> => ({ options: { [`com.docker.network.bridge.gateway_mode_${family}`]: value } });
+
+test('gateway modes: routed opens at the container\'s own address, nat-unprotected everything', () => {
+  const routed = networkFirewall(network('br-web', ['172.18.0.0/16'], mode('ipv4', 'routed')));
+  assert.equal(lines(routed, 'nat', /./), '-A DOCKER -i br-web -j RETURN');
+  assert.equal(lines(routed, 'filter', /^-A DOCKER /), '-A DOCKER -o br-web -p icmp -j ACCEPT\n-A DOCKER ! -i br-web -o br-web -j DROP');
+  const to = { ...endpoint('172.18.0.2', 'br-web'), gatewayModes: { ipv4: 'routed', ipv6: 'nat' } } as Endpoint;
+  const open = portsFirewall(to, [binding('0.0.0.0', 0, 80)]);
+  assert.equal(['raw', 'nat', 'filter'].map((table) => listing(open, table)).join(''), '-A DOCKER -d 172.18.0.2/32 ! -i br-web -o br-web -p tcp -m tcp --dport 80 -j ACCEPT');
+
+  const bare = networkFirewall(network('br-web', ['172.18.0.0/16'], mode('ipv4', 'nat-unprotected')));
+  assert.equal(lines(bare, 'filter', /^-A DOCKER /), '-A DOCKER ! -i br-web -o br-web -j ACCEPT');
+  const there = { ...to, gatewayModes: { ipv4: 'nat-unprotected', ipv6: 'nat' } } as Endpoint;
+  const mapped = portsFirewall(there, [binding('0.0.0.0', 8080, 80)]);
+  assert.equal(['raw', 'nat', 'filter'].map((table) => listing(mapped, table)).join(''), '-A DOCKER ! -i br-web -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.18.0.2:80');
+});
+
+test('another source address than the one that leads out', () => {
+  const own = networkFirewall(network('br-web', ['172.18.0.0/16'], { options: { 'com.docker.network.host_ipv4': '192.0.2.7' } }));
+  assert.equal(lines(own, 'nat', /POSTROUTING/), '-A POSTROUTING -s 172.18.0.0/16 ! -o br-web -j SNAT --to-source 192.0.2.7');
+});
+
+test('IPv6: neighbours may talk on an internal network, and ports have rules of their own', () => {
+  const internal = networkFirewall(network('br-six', ['fd00:55::/64'], { internal: true }));
+  assert.equal(listing(internal, 'filter', 'ipv6'), `
+-A DOCKER-FORWARD -i br-six -o br-six -j ACCEPT
+-A DOCKER-ISOLATION-STAGE-1 ! -s fd00:55::/64 ! -i br-six -o br-six -j DROP
+-A DOCKER-ISOLATION-STAGE-1 ! -d fd00:55::/64 -i br-six ! -o br-six -j DROP`.trim());
+  const six = { ...endpoint('', 'br-six'), ipv6: { address: 'fd00:55::2', prefixLength: 64, gateway: 'fd00:55::1' } } as Endpoint;
+  const open = portsFirewall(six, [binding('0.0.0.0', 80, 80), binding('::', 80, 80), binding('2001:db8::2', 81, 80)]);
+  assert.equal(['raw', 'nat', 'filter'].map((table) => listing(open, table, 'ipv6')).join('\n'), `
+-A PREROUTING -d fd00:55::2/128 ! -i br-six -j DROP
+-A DOCKER ! -s fe80::/10 ! -i br-six -p tcp -m tcp --dport 80 -j DNAT --to-destination [fd00:55::2]:80
+-A DOCKER ! -s fe80::/10 -d 2001:db8::2/128 ! -i br-six -p tcp -m tcp --dport 81 -j DNAT --to-destination [fd00:55::2]:80
+-A DOCKER -d fd00:55::2/128 ! -i br-six -o br-six -p tcp -m tcp --dport 80 -j ACCEPT`.trim());
+  assert.equal(listing(open, 'nat', 'ipv4'), '', 'none where it has no address');
+});
+
+test('rules of bridges that are known to be ours, whatever they are called', () => {
+  const own = new Set(['br-back']);
+  for (const [table, chain, spec] of [
+    ['nat', 'POSTROUTING', '-s 10.55.0.0/16 ! -o br-back -j MASQUERADE'],
+    ['nat', 'POSTROUTING', '-s 10.55.0.0/16 ! -o br-back -j SNAT --to-source 192.0.2.7'],
+    ['raw', 'PREROUTING', '-d 10.55.9.9/32 ! -i br-back -j DROP'],
+  ] as const) {
+    assert.ok(isOurs(table, chain, spec, own), spec);
+    assert.ok(!isOurs(table, chain, spec), spec);
+  }
 });

@@ -1,6 +1,7 @@
-import type { Endpoint, Network } from '../model/network.ts';
+import { familyOf, type Endpoint, type Family, type Network } from '../model/network.ts';
 import type { PortBinding } from '../model/port.ts';
-import type { Family, HostObject, KindOf, Table } from '../operations/operation.ts';
+import type { HostObject, KindOf, Table } from '../operations/operation.ts';
+import { bridgeSettings, type BridgeSettings } from './bridge.ts';
 
 /**
  * The way of a packet, as on any Docker host:
@@ -47,70 +48,80 @@ export const baseFirewall = (family: Family): HostObject[] => {
 export const networkFirewall = (network: Network): HostObject[] => {
   const { bridge } = network;
   if (bridge === undefined) return [];
-  return familiesOf(network).flatMap(([family, subnets]) =>
-    network.internal ? internalRules(rule(family), bridge, subnets, talks(network)) : openRules(rule(family), bridge, subnets, network),
-  );
+  const settings = bridgeSettings(network);
+  return network.subnets.flatMap(({ cidr }) => (network.internal ? internalRules(bridge, cidr, settings) : openRules(bridge, cidr, settings)));
 };
 
-const openRules = (add: ReturnType<typeof rule>, bridge: string, subnets: readonly string[], network: Network): Rule[] => [
-  ...(masquerades(network) ? subnets.map((cidr) => add('nat', 'POSTROUTING', `-s ${cidr} ! -o ${bridge} -j MASQUERADE`, 'top')) : []),
-  add('nat', 'DOCKER', `-i ${bridge} -j RETURN`, 'top'),
-  add('filter', 'DOCKER', `! -i ${bridge} -o ${bridge} -j DROP`),
-  add('filter', 'DOCKER-BRIDGE', `-o ${bridge} -j DOCKER`),
-  add('filter', 'DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`),
-  ...(talks(network)
-    ? [add('filter', 'DOCKER-FORWARD', `-i ${bridge} -j ACCEPT`)]
-    : [add('filter', 'DOCKER-FORWARD', `-i ${bridge} -o ${bridge} -j DROP`), add('filter', 'DOCKER-FORWARD', `-i ${bridge} ! -o ${bridge} -j ACCEPT`)]),
-  add('filter', 'DOCKER-ISOLATION-STAGE-1', `-i ${bridge} ! -o ${bridge} -j DOCKER-ISOLATION-STAGE-2`),
-  add('filter', 'DOCKER-ISOLATION-STAGE-2', `-o ${bridge} -j DROP`, 'top'),
-];
-
-/** Nothing in, nothing out, before any other network is asked. */
-const internalRules = (add: ReturnType<typeof rule>, bridge: string, subnets: readonly string[], talk: boolean): Rule[] => [
-  add('filter', 'DOCKER-FORWARD', `-i ${bridge} -o ${bridge} -j ${talk ? 'ACCEPT' : 'DROP'}`),
-  ...subnets.flatMap((cidr) => [
-    add('filter', 'DOCKER-ISOLATION-STAGE-1', `! -d ${cidr} -i ${bridge} -j DROP`, 'top'),
-    add('filter', 'DOCKER-ISOLATION-STAGE-1', `! -s ${cidr} -o ${bridge} -j DROP`, 'top'),
-  ]),
-];
-
-/** Whether its containers may reach each other. */
-const talks = ({ options }: Network): boolean => options['com.docker.network.bridge.enable_icc'] !== 'false';
-
-const masquerades = ({ options }: Network): boolean => options['com.docker.network.bridge.enable_ip_masquerade'] !== 'false';
-
-const familiesOf = (network: Network): [Family, string[]][] => {
-  const [v4, v6] = [network.subnets.filter(({ cidr }) => !cidr.includes(':')), network.subnets.filter(({ cidr }) => cidr.includes(':'))];
+const openRules = (bridge: string, cidr: string, { icc, masquerade, sources, gatewayModes }: BridgeSettings): Rule[] => {
+  const family = familyOf(cidr);
+  const add = rule(family);
+  const [mode, source] = [gatewayModes[family], sources[family]];
   return [
-    ...(v4.length > 0 ? ([['ipv4', v4.map(({ cidr }) => cidr)]] as [Family, string[]][]) : []),
-    ...(v6.length > 0 ? ([['ipv6', v6.map(({ cidr }) => cidr)]] as [Family, string[]][]) : []),
+    ...(masquerade && mode !== 'routed' ? [add('nat', 'POSTROUTING', `-s ${cidr} ! -o ${bridge} -j ${source === undefined ? 'MASQUERADE' : `SNAT --to-source ${source}`}`, 'top')] : []),
+    add('nat', 'DOCKER', `-i ${bridge} -j RETURN`, 'top'),
+    ...(mode === 'routed' ? [add('filter', 'DOCKER', `-o ${bridge} -p ${ICMP[family]} -j ACCEPT`)] : []),
+    add('filter', 'DOCKER', `! -i ${bridge} -o ${bridge} -j ${mode === 'nat-unprotected' ? 'ACCEPT' : 'DROP'}`),
+    add('filter', 'DOCKER-BRIDGE', `-o ${bridge} -j DOCKER`),
+    add('filter', 'DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`),
+    ...(icc
+      ? [add('filter', 'DOCKER-FORWARD', `-i ${bridge} -j ACCEPT`)]
+      : [add('filter', 'DOCKER-FORWARD', `-i ${bridge} -o ${bridge} -j DROP`), add('filter', 'DOCKER-FORWARD', `-i ${bridge} ! -o ${bridge} -j ACCEPT`)]),
+    add('filter', 'DOCKER-ISOLATION-STAGE-1', `-i ${bridge} ! -o ${bridge} -j DOCKER-ISOLATION-STAGE-2`),
+    add('filter', 'DOCKER-ISOLATION-STAGE-2', `-o ${bridge} -j DROP`, 'top'),
+  ];
+};
+
+const ICMP = { ipv4: 'icmp', ipv6: 'ipv6-icmp' } as const;
+
+/** Nothing in, nothing out, before any other network is asked. IPv6 neighbours talk by addresses outside the subnet. */
+const internalRules = (bridge: string, cidr: string, { icc }: BridgeSettings): Rule[] => {
+  const family = familyOf(cidr);
+  const add = rule(family);
+  const [notFrom, notTo] = family === 'ipv6' ? [`! -i ${bridge} `, ` ! -o ${bridge}`] : ['', ''];
+  return [
+    add('filter', 'DOCKER-FORWARD', `-i ${bridge} -o ${bridge} -j ${icc ? 'ACCEPT' : 'DROP'}`),
+    add('filter', 'DOCKER-ISOLATION-STAGE-1', `! -d ${cidr} -i ${bridge}${notTo} -j DROP`, 'top'),
+    add('filter', 'DOCKER-ISOLATION-STAGE-1', `! -s ${cidr} ${notFrom}-o ${bridge} -j DROP`, 'top'),
   ];
 };
 
 /**
- * A container's published ports. Bindings of the other family than the endpoint's have no rule: the host port's own
- * listener carries them.
+ * The ports that an endpoint has published. Bindings of a family that the endpoint is without have no rule: the host
+ * port's own listener carries them.
  */
-export const portsFirewall = (endpoint: Endpoint, ports: readonly PortBinding[]): HostObject[] => {
-  const reachable = ports.filter(({ hostAddress }) => !hostAddress.includes(':'));
-  if (reachable.length === 0) return [];
-  const { address, bridge } = endpoint;
-  const add = rule('ipv4');
+export const portsFirewall = (endpoint: Endpoint, ports: readonly PortBinding[]): HostObject[] =>
+  (['ipv4', 'ipv6'] as const).flatMap((family) => {
+    const address = family === 'ipv4' ? endpoint.address : (endpoint.ipv6?.address ?? '');
+    const reachable = ports.filter(({ hostAddress }) => familyOf(hostAddress) === family);
+    return address === '' || reachable.length === 0 ? [] : reachableRules(family, address, endpoint, reachable);
+  });
+
+const ALONE = { ipv4: 32, ipv6: 128 } as const;
+const ANY = { ipv4: '0.0.0.0', ipv6: '::' } as const;
+
+const reachableRules = (family: Family, address: string, { bridge, gatewayModes }: Endpoint, ports: readonly PortBinding[]): Rule[] => {
+  const add = rule(family);
+  const mode = gatewayModes[family];
+  const one = (each: string): string => `${each}/${ALONE[family]}`;
+  const target = family === 'ipv6' ? `[${address}]` : address;
+  // A neighbour's own address is not one that an answer could be sent back from.
+  const notLocal = family === 'ipv6' ? '! -s fe80::/10 ' : '';
   return [
     // With its port open in FORWARD, the container could also be reached by those who just route its address to us.
-    add('raw', 'PREROUTING', `-d ${address}/32 ! -i ${bridge} -j DROP`),
-    ...reachable.flatMap(({ protocol, port, hostAddress, hostPort }) => {
-      const to = hostAddress === '0.0.0.0' ? '' : `-d ${hostAddress}/32 `;
+    ...(mode === 'nat' ? [add('raw', 'PREROUTING', `-d ${one(address)} ! -i ${bridge} -j DROP`)] : []),
+    ...ports.flatMap(({ protocol, port, hostAddress, hostPort }) => {
+      if (hostPort === 0) return [];
+      const to = hostAddress === ANY[family] ? '' : `-d ${one(hostAddress)} `;
       return [
-        add('nat', 'DOCKER', `${to}! -i ${bridge} -p ${protocol} -m ${protocol} --dport ${hostPort} -j DNAT --to-destination ${address}:${port}`),
+        add('nat', 'DOCKER', `${notLocal}${to}! -i ${bridge} -p ${protocol} -m ${protocol} --dport ${hostPort} -j DNAT --to-destination ${target}:${port}`),
         // What is bound to loopback is for this host: no other may route 127/8 at us and have it.
         ...(hostAddress.startsWith('127.')
-          ? [add('raw', 'PREROUTING', `-d ${hostAddress}/32 ! -i lo -p ${protocol} -m ${protocol} --dport ${hostPort} -j DROP`)]
+          ? [add('raw', 'PREROUTING', `-d ${one(hostAddress)} ! -i lo -p ${protocol} -m ${protocol} --dport ${hostPort} -j DROP`)]
           : []),
       ];
     }),
-    ...containerPortsOf(reachable).map(({ protocol, port }) =>
-      add('filter', 'DOCKER', `-d ${address}/32 ! -i ${bridge} -o ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`, 'top'),
+    ...(mode === 'nat-unprotected' ? [] : containerPortsOf(ports)).map(({ protocol, port }) =>
+      add('filter', 'DOCKER', `-d ${one(address)} ! -i ${bridge} -o ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`, 'top'),
     ),
   ];
 };
@@ -139,8 +150,12 @@ export const foldChains = (
   return { chains, shared };
 };
 
-/** A rule in a shared chain that some berth or Docker Engine made, and that goes when nobody wants it. */
-export const isOurs = (table: string, chain: string, spec: string): boolean => {
+/**
+ * A rule in a shared chain that some berth or Docker Engine made, and that goes when nobody wants it. `bridges` are known to be
+ * berth's, whatever their names.
+ */
+export const isOurs = (table: string, chain: string, spec: string, bridges: ReadonlySet<string> = new Set()): boolean => {
+  const device = (found: RegExpExecArray | null): boolean => found !== null && (/^(docker0|br-[0-9a-f]{12})$/.test(found[1] ?? '') || bridges.has(found[1] ?? ''));
   switch (`${table} ${chain}`) {
     case 'filter FORWARD':
       return /^-j DOCKER-(USER|FORWARD)$/.test(spec);
@@ -148,9 +163,9 @@ export const isOurs = (table: string, chain: string, spec: string): boolean => {
     case 'nat OUTPUT':
       return / -j DOCKER$/.test(spec);
     case 'nat POSTROUTING':
-      return /^-s \S+ ! -o (docker0|br-[0-9a-f]{12}) -j MASQUERADE$/.test(spec);
+      return device(/^-s \S+ ! -o (\S+) -j (?:MASQUERADE|SNAT --to-source \S+)$/.exec(spec));
     case 'raw PREROUTING':
-      return /^-d \S+ ! -i (docker0|br-[0-9a-f]{12}) -j DROP$/.test(spec) || /^-d 127\.\S+ ! -i lo -p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport \d+ -j DROP$/.test(spec);
+      return device(/^-d \S+ ! -i (\S+) -j DROP$/.exec(spec)) || /^-d 127\.\S+ ! -i lo -p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport \d+ -j DROP$/.test(spec);
     default:
       return false;
   }

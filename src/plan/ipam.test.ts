@@ -6,7 +6,7 @@ import { emptyState } from '../model/state.ts';
 import { allocateAddress, isWithin, takenAddresses } from './ipam.ts';
 
 const network = { id: 'n1', name: 'front' } as Network;
-const subnet = (cidr: string, fields: Partial<Subnet> = {}): Subnet => ({ cidr, gateway: undefined, ipRange: undefined, reserved: {}, ...fields });
+const subnet = (cidr: string, fields: Partial<Subnet> = {}): Subnet => ({ cidr, gateway: undefined, ipRange: undefined, reserved: {}, asked: false, gatewayAsked: false, ...fields });
 
 const cases: readonly [what: string, subnet: Subnet, taken: readonly string[], address: string][] = [
   ['the lowest after the gateway', subnet('172.17.0.0/16', { gateway: '172.17.0.1' }), [], '172.17.0.2'],

@@ -1,4 +1,5 @@
 import { systemError } from '../model/errors.ts';
+import { familyOf, type Family } from '../model/network.ts';
 import type { ExposedPort, PortBinding, PortRequest } from '../model/port.ts';
 import type { State } from '../model/state.ts';
 
@@ -10,15 +11,20 @@ export type TakenPorts = ReadonlyMap<string, readonly string[]>;
 
 const slot = (protocol: string, port: number): string => `${protocol} ${port}`;
 
-export const takenPorts = (state: State): TakenPorts => {
+/** Those of one container left out, where it is to get them anew. */
+export const takenPorts = (state: State, except?: string): TakenPorts => {
   const taken = new Map<string, string[]>();
-  for (const { sandbox } of state.containers.values())
-    for (const { protocol, hostPort, hostAddress } of sandbox?.ports ?? []) {
+  for (const [id, { sandbox }] of state.containers)
+    for (const { protocol, hostPort, hostAddress } of id === except ? [] : (sandbox?.ports ?? [])) {
+      if (hostPort === 0) continue;
       const key = slot(protocol, hostPort);
       taken.set(key, [...(taken.get(key) ?? []), hostAddress]);
     }
   return taken;
 };
+
+/** For each family: whether a host port leads to the container, or it is reached at its own address; undefined: not at all. */
+export type Ways = Readonly<Record<Family, 'nat' | 'routed' | undefined>>;
 
 /**
  * Chooses host ports for a container's bindings. A binding without an address is for every address of both
@@ -33,6 +39,7 @@ export const allocatePorts = ({
   ephemeral,
   next,
   defaultAddress,
+  ways = { ipv4: 'nat', ipv6: 'nat' },
 }: {
   requests: readonly PortRequest[];
   exposed: readonly ExposedPort[];
@@ -44,6 +51,7 @@ export const allocatePorts = ({
   /** Where to begin looking, so that a port just freed is not given out at once. */
   next: (protocol: string) => number;
   defaultAddress: string;
+  ways?: Ways;
 }): PortBinding[] => {
   const mine = new Map<string, string[]>();
   const isFree = (protocol: string, port: number, addresses: readonly string[]): boolean => {
@@ -64,13 +72,18 @@ export const allocatePorts = ({
         wanted.push({ ...port, hostAddress: '', hostPorts: undefined });
 
   return wanted.sort(exactFirst).flatMap((request) => {
-    const addresses = addressesOf(request.hostAddress, defaultAddress);
+    const all = addressesOf(request.hostAddress, defaultAddress);
+    const addresses = all.filter((address) => ways[familyOf(address)] === 'nat');
+    const routed = all
+      .filter((address) => ways[familyOf(address)] === 'routed')
+      .map((hostAddress): PortBinding => ({ port: request.port, protocol: request.protocol, hostAddress, hostPort: 0 }));
+    if (addresses.length === 0) return routed;
     const range = request.hostPorts ?? ephemeral;
     const begin = request.hostPorts ? range.first : clamp(next(request.protocol), range);
     const count = range.last - range.first + 1;
     for (let i = 0; i < count; i++) {
       const hostPort = range.first + ((begin - range.first + i) % count);
-      if (isFree(request.protocol, hostPort, addresses)) return take(request, hostPort, addresses);
+      if (isFree(request.protocol, hostPort, addresses)) return [...take(request, hostPort, addresses), ...routed];
     }
     const [address = ''] = addresses;
     throw systemError(

@@ -15,7 +15,7 @@ export type Ledger = {
   change<T>(decide: (state: State) => Decision<T>): Promise<T>;
   /** As `change`, for the way down: the host does as much as it can, and nothing is taken back. */
   settle<T>(decide: (state: State) => Decision<T>): Promise<T>;
-  /** Records that are to be there before anything else is: committed, and the host left to `reconcile`. */
+  /** Records alone: the host has what they want already, or is left to `reconcile`. */
   found(changes: readonly RecordChange[]): Promise<void>;
 };
 
@@ -31,19 +31,22 @@ export const createLedger = ({
   diff: (before: State, after: State, changes: readonly RecordChange[]) => readonly Operation[];
 }): Ledger => {
   let state = store.load();
+  const turns = createTurns();
 
   const decideAndCommit = async <T>(decide: (state: State) => Decision<T>) => {
     const before = state;
     const { changes, result } = decide(before);
     state = withChanges(before, changes);
     const operations = diff(before, state, changes);
+    const turn = operations.length > 0 ? turns.next(changes) : undefined;
     try {
       await store.commit(changes);
     } catch (error) {
+      turn?.over();
       state = withChanges(state, reversal(before, state, changes));
       throw error;
     }
-    return { before, changes, result, operations };
+    return { before, changes, result, operations, turn };
   };
 
   return {
@@ -51,9 +54,9 @@ export const createLedger = ({
       return state;
     },
     async change(decide) {
-      const { before, changes, result, operations } = await decideAndCommit(decide);
+      const { before, changes, result, operations, turn } = await decideAndCommit(decide);
       try {
-        if (operations.length > 0) await execute(operations);
+        await turn?.work(() => execute(operations));
       } catch (error) {
         const back = reversal(before, state, changes);
         state = withChanges(state, back);
@@ -63,13 +66,51 @@ export const createLedger = ({
       return result;
     },
     async settle(decide) {
-      const { result, operations } = await decideAndCommit(decide);
-      if (operations.length > 0) await attempt(operations);
+      const { result, operations, turn } = await decideAndCommit(decide);
+      await turn?.work(() => attempt(operations));
       return result;
     },
     async found(changes) {
+      const before = state;
       state = withChanges(state, changes);
-      await store.commit(changes);
+      try {
+        await store.commit(changes);
+      } catch (error) {
+        state = withChanges(state, reversal(before, state, changes));
+        throw error;
+      }
+    },
+  };
+};
+
+/**
+ * The host's work on one record is done in the order of the decisions: what is made anew under an old name is made
+ * after the old is gone. Works on different records do not wait for each other.
+ */
+const createTurns = () => {
+  const last = new Map<string, Promise<void>>();
+  return {
+    next(changes: readonly RecordChange[]) {
+      const keys = changes.map(({ collection, key }) => `${collection}/${key}`);
+      const earlier = keys.flatMap((key) => last.get(key) ?? []);
+      let finished = (): void => {};
+      const mine = new Promise<void>((resolve) => (finished = resolve));
+      for (const key of keys) last.set(key, mine);
+      const over = (): void => {
+        for (const key of keys) if (last.get(key) === mine) last.delete(key);
+        finished();
+      };
+      return {
+        over,
+        async work(body: () => Promise<unknown>): Promise<void> {
+          try {
+            if (earlier.length > 0) await Promise.all(earlier);
+            await body();
+          } finally {
+            over();
+          }
+        },
+      };
     },
   };
 };

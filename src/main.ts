@@ -13,7 +13,8 @@ import { createLayers } from './host/layers.ts';
 import { createLogs } from './host/container-log.ts';
 import { createFacts } from './host/facts.ts';
 import { readMachine } from './host/machine.ts';
-import { claimControllers, findProgram, forwardPackets, lockRoot, makeInitLayer } from './host/prepare.ts';
+import { claimControllers, forwardPackets, lockRoot, makeInitLayer } from './host/prepare.ts';
+import { findProgram } from './host/program.ts';
 import { nowNanoseconds } from './host/clock.ts';
 import { createLog, type Log } from './log.ts';
 import { messageOf } from './model/errors.ts';
@@ -32,12 +33,12 @@ const main = async (argv: readonly string[]): Promise<void> => {
   for (const root of [config.dataRoot, config.execRoot]) lockRoot(root);
 
   const runtime = chooseRuntime(config, log);
-  const layout = { dataRoot: config.dataRoot, execRoot: config.execRoot, iptables: config.iptables };
+  const layout = { dataRoot: config.dataRoot, execRoot: config.execRoot, iptables: config.iptables, ip6tables: config.ip6tables };
   makeInitLayer(initLayerPath(layout));
   const dropForward = config.ipForward && forwardPackets() && config.iptables;
 
   const machine = readMachine();
-  const host = createHost(config);
+  const host = createHost({ ...config, lookup: (containerId, name, type) => engine.lookup(containerId, name, type) });
   const store = openStore(config.dataRoot);
   const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools });
   const engine = createEngine({
@@ -55,6 +56,9 @@ const main = async (argv: readonly string[]): Promise<void> => {
       publishAddress: config.publishAddress,
       families: config.ip6tables ? ['ipv4', 'ipv6'] : ['ipv4'],
       dropForward,
+      ipForward: config.ipForward,
+      masquerade: config.ipMasquerade,
+      addressPools: config.addressPools,
     },
     dns: { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions },
     log: (message) => log('warn', message),
@@ -63,7 +67,7 @@ const main = async (argv: readonly string[]): Promise<void> => {
 
   const server = createApp(engine, {
     dataRoot: config.dataRoot,
-    defaults: { cgroupVersion: machine.cgroupVersion, runtime, processors: os.availableParallelism(), cpus: machine.cpus, memoryNodes: machine.memoryNodes, blkioWeight: machine.blkioWeight },
+    defaults: { cgroupVersion: machine.cgroupVersion, runtime, runtimes: [runtime, ...['crun', 'runc'].filter((name) => findProgram(name) !== undefined)], processors: os.availableParallelism(), cpus: machine.cpus, memoryNodes: machine.memoryNodes, blkioWeight: machine.blkioWeight },
     fault: (request, error) => log('error', `${request}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
   });
   const sockets = config.hosts.map((host) => host.slice('unix://'.length));

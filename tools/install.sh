@@ -12,7 +12,7 @@ node_needed=20.19.0
 # A command that has to be there, and the package that brings it.
 commands=(
   crun:crun runc:runc iptables:iptables ip:iproute2 busybox:busybox-static skopeo:skopeo ps:procps
-  nsenter:util-linux setsid:util-linux script:bsdutils curl:curl
+  nsenter:util-linux setsid:util-linux script:bsdutils curl:curl tini-static:tini
 )
 # The default seccomp profile.
 files=(/usr/share/containers/seccomp.json:golang-github-containers-common)

@@ -156,6 +156,7 @@ test('logs: frames, times, the query', async () => {
         asked = query;
         return {
           tty: false,
+          details: '',
           batches: Readable.from([
             [
               { stream: 'stdout' as const, time: '2026-11-23T17:45:00.1Z', text: 'héllo\n' },

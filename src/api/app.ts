@@ -18,6 +18,7 @@ import { systemRoutes } from './system.ts';
 import { refuseVersion, standardHeaders, takeVersion } from './version.ts';
 import { statsRoutes } from './stats.ts';
 import { updateRoutes } from './container-update.ts';
+import { volumeArchiveRoutes } from './volume-archive.ts';
 import { volumeRoutes } from './volumes.ts';
 
 export type ApiOptions = {
@@ -47,6 +48,7 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOpti
     archiveRoutes(engine),
     networkRoutes(engine),
     volumeRoutes(engine),
+    volumeArchiveRoutes(engine),
     imageRoutes(engine, dataRoot),
     eventRoutes(engine),
     systemRoutes(engine, dataRoot),
@@ -63,6 +65,8 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOpti
     if (!isServed(req)) return sendPageNotFound(res);
     if (!takeVersion(req, (refusal) => refuseVersion(res, refusal))) return;
     for (const [name, value] of standardHeaders) res.setHeader(name, value);
+    // Connections stay open as HTTP/1.1's do; Go's server does not say so, Node's would.
+    res.removeHeader('connection');
     app(req, res);
   });
   server.on('upgrade', upgradeListener(server, [attach, exec]));

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ContainerSpec, CreateRequest } from '../model/container.ts';
 import { invalid, systemError } from '../model/errors.ts';
+import { parseSignal } from '../model/signal.ts';
 import type { ContainerDefaults } from './container-create.ts';
 import type { WireCreate, WireHostConfig } from './container-schema.ts';
 import { checkResources } from './resource-checks.ts';
@@ -13,11 +14,13 @@ export const checkCreate = ({ spec }: CreateRequest, wire: WireCreate, defaults:
   checkRestart(wire.HostConfig.RestartPolicy, wire.HostConfig.AutoRemove);
   checkResources(spec.resources, defaults, 'create');
   checkLimits(wire.HostConfig);
+  checkRuntime(wire.HostConfig, defaults);
   checkHosts(spec.extraHosts);
   for (const endpoint of spec.endpoints) checkEndpoint(endpoint);
 };
 
-const checkConfig = ({ env, workingDir, healthcheck }: ContainerSpec): void => {
+const checkConfig = ({ env, workingDir, healthcheck, stopSignal }: ContainerSpec): void => {
+  if (stopSignal !== undefined) parseSignal(stopSignal);
   const unnamed = env?.find((variable) => variable === '' || variable.startsWith('='));
   if (unnamed !== undefined) throw invalid(`invalid environment variable: ${unnamed}`);
   if (workingDir !== '' && !workingDir.startsWith('/')) {
@@ -63,6 +66,12 @@ export const checkRestart = ({ Name, MaximumRetryCount }: WireHostConfig['Restar
   if (MaximumRetryCount > 0 && Name !== 'on-failure') throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
   if (MaximumRetryCount < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
   if (autoRemove && Name !== 'no') throw invalid("can't create 'AutoRemove' container with restart policy");
+};
+
+const checkRuntime = ({ Runtime, StorageOpt }: WireHostConfig, { runtimes }: ContainerDefaults): void => {
+  if (!runtimes.includes(Runtime)) throw invalid(`unknown or invalid runtime name: ${Runtime}`);
+  // Which needs a file system that counts what each directory holds.
+  if (Object.keys(StorageOpt ?? {}).length > 0) throw systemError("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
 };
 
 const checkLimits = (host: WireHostConfig): void => {

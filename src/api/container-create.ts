@@ -12,6 +12,8 @@ import { withoutUnsupported } from './resource-checks.ts';
 /** What a container gets that does not say otherwise. */
 export type ContainerDefaults = {
   readonly runtime: string;
+  /** Those there are. */
+  readonly runtimes: readonly string[];
   readonly cgroupVersion: '1' | '2';
   /** A container may ask for no more than there are. */
   readonly processors: number;
@@ -142,6 +144,7 @@ const specOf = (wire: WireCreate): ContainerSpec => {
     cgroupParent: host.CgroupParent,
     oomScoreAdj: host.OomScoreAdj,
     shmSize: host.ShmSize,
+    consoleSize: [host.ConsoleSize[0] ?? 0, host.ConsoleSize[1] ?? 0],
     resources: resourcesOf(host),
   };
 };
@@ -189,9 +192,9 @@ const endpointsOf = (wire: WireCreate): EndpointRequest[] => {
   if (wire.NetworkDisabled || mode === 'host' || mode === 'none' || mode.startsWith('container:')) return [];
   const configured = Object.entries(wire.NetworkingConfig.EndpointsConfig ?? {}).map(([name, settings]) => {
     if (settings === null) throw invalid(`invalid config for network ${name}: EndpointsConfig is nil`);
-    return endpointOf(name === 'default' ? 'bridge' : name, settings);
+    return { ...endpointOf(settings), network: name === 'default' ? 'bridge' : name };
   });
-  const wanted = configured.length > 0 ? configured : [endpointOf(mode, NO_SETTINGS)];
+  const wanted = configured.length > 0 ? configured : [{ ...endpointOf(NO_SETTINGS), network: mode }];
   return wanted
     .map((endpoint) => (endpoint.network === mode ? withContainerWide(endpoint, wire) : endpoint))
     .sort((a, b) => Number(b.network === mode) - Number(a.network === mode));
@@ -199,12 +202,13 @@ const endpointsOf = (wire: WireCreate): EndpointRequest[] => {
 
 const NO_SETTINGS: WireEndpoint = { IPAMConfig: null, Links: null, Aliases: null, MacAddress: '', DriverOpts: null, GwPriority: 0 };
 
-const endpointOf = (network: string, settings: WireEndpoint): EndpointRequest => ({
-  network,
+/** What a client wants of one network. */
+export const endpointOf = (settings: WireEndpoint): Omit<EndpointRequest, 'network'> => ({
   ipv4: settings.IPAMConfig?.IPv4Address ?? '',
   ipv6: settings.IPAMConfig?.IPv6Address ?? '',
   mac: settings.MacAddress,
   aliases: settings.Aliases ?? [],
+  aliasesAsked: settings.Aliases !== null,
   links: settings.Links ?? [],
   gwPriority: settings.GwPriority,
   driverOpts: settings.DriverOpts ?? undefined,

@@ -125,7 +125,13 @@ const containerFrom = ({ name, spec, asked }: CreateRequest, inspect: Wire): Con
               address: endpoint['IPAddress'],
               prefixLength: endpoint['IPPrefixLen'],
               gateway: endpoint['Gateway'] || undefined,
+              ipv6: undefined,
               mtu: 1500,
+              gatewayModes: { ipv4: 'nat', ipv6: 'nat' },
+              gwPriority: 0,
+              aliases: [],
+              links: [],
+              sysctls: {},
             }),
           ),
           ports: Object.entries(network['Ports'] as Record<string, Wire[] | null>).flatMap(([key, bindings]) =>

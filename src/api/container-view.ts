@@ -1,5 +1,5 @@
 import type { ContainerSummary } from '../engine/services.ts';
-import type { Container, EndpointRequest } from '../model/container.ts';
+import type { Container, EndpointRequest, Health } from '../model/container.ts';
 import type { Json, JsonObject } from '../model/json.ts';
 import type { Endpoint } from '../model/network.ts';
 import { exposedPort } from '../model/port.ts';
@@ -74,11 +74,11 @@ export const summaryView = ({ container, size }: ContainerSummary, image: string
 });
 
 /** `Up 2 minutes (Paused)`, `Exited (0) 3 minutes ago`. */
-export const statusText = ({ state }: Container, now: number): string => {
+export const statusText = ({ state }: Pick<Container, 'state'>, now: number): string => {
   const since = (time: string | undefined): string => humanDuration(time === undefined ? 0 : now - Date.parse(time));
   switch (state.status) {
     case 'running':
-      return `Up ${since(state.startedAt)}`;
+      return `Up ${since(state.startedAt)}${state.health ? ` (${state.health.status === 'starting' ? 'health: starting' : state.health.status})` : ''}`;
     case 'paused':
       return `Up ${since(state.startedAt)} (Paused)`;
     case 'restarting':
@@ -108,6 +108,13 @@ const stateView = ({ state }: Container): JsonObject => ({
   Error: state.error,
   StartedAt: goTime(state.startedAt),
   FinishedAt: goTime(state.finishedAt),
+  ...(state.health ? { Health: stateHealthView(state.health) } : {}),
+});
+
+const stateHealthView = ({ status, failingStreak, log }: Health): JsonObject => ({
+  Status: status,
+  FailingStreak: failingStreak,
+  Log: log.map(({ start, end, exitCode, output }) => ({ Start: goTime(start), End: goTime(end), ExitCode: exitCode, Output: output })),
 });
 
 /** The request's Config with what the image and the engine put in. */
@@ -203,11 +210,11 @@ const networkSettingsView = (container: Container, context: ViewContext): JsonOb
     SecondaryIPv6Addresses: null,
     EndpointID: bridge?.id ?? '',
     Gateway: bridge?.gateway ?? '',
-    GlobalIPv6Address: '',
-    GlobalIPv6PrefixLen: 0,
+    GlobalIPv6Address: ipv6View(bridge).GlobalIPv6Address,
+    GlobalIPv6PrefixLen: ipv6View(bridge).GlobalIPv6PrefixLen,
     IPAddress: bridge?.address ?? '',
     IPPrefixLen: bridge?.prefixLength ?? 0,
-    IPv6Gateway: '',
+    IPv6Gateway: ipv6View(bridge).IPv6Gateway,
     MacAddress: bridge?.mac ?? '',
     Networks: networksView(container, context, inspectEndpoint),
   };
@@ -223,10 +230,12 @@ const portsView = ({ sandbox, spec }: Container): JsonObject => {
 
 const portsSummary = ({ sandbox, spec }: Container): Json => {
   if (sandbox === undefined || sandbox.netns === '') return [];
-  const published = new Set(sandbox.ports.map(exposedPort));
+  // One without a host port is reached at the container's own address.
+  const bindings = sandbox.ports.filter(({ hostPort }) => hostPort !== 0);
+  const published = new Set(bindings.map(exposedPort));
   return [
     ...spec.exposedPorts.filter((port) => !published.has(exposedPort(port))).map(({ port, protocol }) => ({ PrivatePort: port, Type: protocol })),
-    ...sandbox.ports.map(({ hostAddress, port, hostPort, protocol }) => ({ IP: hostAddress, PrivatePort: port, PublicPort: hostPort, Type: protocol })),
+    ...bindings.map(({ hostAddress, port, hostPort, protocol }) => ({ IP: hostAddress, PrivatePort: port, PublicPort: hostPort, Type: protocol })),
   ];
 };
 
@@ -260,7 +269,7 @@ const inspectEndpoint = (joined: Joined): JsonObject => ({
   ...summaryEndpoint(joined),
   IPAMConfig: joined.request?.ipamConfig ?? null,
   Links: orNull(joined.request?.links),
-  Aliases: orNull(joined.request?.aliases),
+  Aliases: joined.request?.aliasesAsked ? joined.request.aliases : null,
   DriverOpts: joined.request?.driverOpts ?? null,
   DNSNames: joined.dnsNames,
 });
@@ -277,10 +286,14 @@ const summaryEndpoint = ({ request, endpoint, networkId }: Joined): JsonObject =
   Gateway: endpoint?.gateway ?? '',
   IPAddress: endpoint?.address ?? '',
   IPPrefixLen: endpoint?.prefixLength ?? 0,
-  IPv6Gateway: '',
-  GlobalIPv6Address: '',
-  GlobalIPv6PrefixLen: 0,
+  ...ipv6View(endpoint),
   DNSNames: null,
+});
+
+const ipv6View = (endpoint: Endpoint | undefined) => ({
+  IPv6Gateway: endpoint?.ipv6?.gateway ?? '',
+  GlobalIPv6Address: endpoint?.ipv6?.address ?? '',
+  GlobalIPv6PrefixLen: endpoint?.ipv6?.prefixLength ?? 0,
 });
 
 const dnsNames = ({ id, name, spec }: Container, { aliases }: EndpointRequest): string[] => {

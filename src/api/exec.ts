@@ -67,6 +67,7 @@ const execOptions = struct('container.ExecOptions', {
   Env: list(string),
   WorkingDir: string,
   Cmd: list(string),
+  ConsoleSize: optional(size),
 });
 
 const parseExec = (body: unknown): ExecRequest => {
@@ -84,6 +85,7 @@ const parseExec = (body: unknown): ExecRequest => {
     attachStdout: wire.AttachStdout,
     attachStderr: wire.AttachStderr,
     detachKeys: wire.DetachKeys,
+    consoleSize: wire.Tty ? (wire.ConsoleSize ?? undefined) : undefined,
   };
 };
 

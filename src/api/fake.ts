@@ -6,7 +6,7 @@ type Partials = { readonly [S in keyof Engine]?: Partial<Engine[S]> };
 export const fakeEngine = (parts: Partials): Engine =>
   Object.fromEntries(SERVICES.map((service) => [service, faked(service, parts[service] ?? {})])) as Engine;
 
-const SERVICES = ['containers', 'exec', 'images', 'volumes', 'networks', 'archives', 'events', 'system'] as const satisfies readonly (keyof Engine)[];
+const SERVICES = ['containers', 'exec', 'images', 'volumes', 'volumeArchives', 'networks', 'archives', 'events', 'system'] as const satisfies readonly (keyof Engine)[];
 
 const faked = (service: string, part: object): object =>
   new Proxy(part, {
@@ -18,4 +18,4 @@ const faked = (service: string, part: object): object =>
   });
 
 /** Settings such as a daemon on a host with cgroups of version 1 gives. */
-export const options = { dataRoot: '/var/lib/docker', defaults: { runtime: 'runc', cgroupVersion: '1', processors: 2, cpus: '0-1', memoryNodes: '0', blkioWeight: true } } as const;
+export const options = { dataRoot: '/var/lib/docker', defaults: { runtime: 'runc', runtimes: ['crun', 'runc'], cgroupVersion: '1', processors: 2, cpus: '0-1', memoryNodes: '0', blkioWeight: true } } as const;

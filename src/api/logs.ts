@@ -16,7 +16,7 @@ export const logRoutes = ({ containers }: Engine): Router => {
     const [stdout, stderr, follow] = [flag(query, 'stdout'), flag(query, 'stderr'), flag(query, 'follow')];
     if (!stdout && !stderr) throw invalid('Bad parameters: you must choose at least one stream');
     const gone = goneSignal(res);
-    const { tty, batches } = containers.logs(req.params.ref, {
+    const { tty, details, batches } = containers.logs(req.params.ref, {
       stdout,
       stderr,
       since: timestamp(query, 'since') || undefined,
@@ -27,8 +27,10 @@ export const logRoutes = ({ containers }: Engine): Router => {
     res.writeHead(200, { 'Content-Type': streamType(tty, versionOf(req)) });
     if (follow) res.flushHeaders();
     const timestamps = flag(query, 'timestamps');
+    const prefix = flag(query, 'details') ? `${details} ` : '';
     for await (const batch of batches) {
-      const lines = timestamps ? batch.map(withTime) : batch;
+      const detailed = prefix === '' ? batch : batch.map((line) => ({ ...line, text: `${prefix}${line.text}` }));
+      const lines = timestamps ? detailed.map(withTime) : detailed;
       if (!(await writeTo(res, tty ? lines.map(({ text }) => text).join('') : frameAll(lines), gone))) return;
     }
     res.end();

@@ -87,6 +87,7 @@ const versionView = (facts: HostFacts): JsonObject => {
     Components: [
       { Name: 'Engine', Version, Details: { ...details, Experimental: 'false' } },
       ...(runtime ? [{ Name: facts.defaultRuntime, Version: runtime.version, Details: { GitCommit: runtime.commit } }] : []),
+      ...(facts.init ? [{ Name: 'docker-init', Version: facts.init.version, Details: { GitCommit: facts.init.commit } }] : []),
     ],
     ...common,
   };
@@ -114,7 +115,7 @@ const infoView = (facts: HostFacts, { system, events }: Engine): JsonObject => {
       ['Native Overlay Diff', 'true'],
       ['userxattr', 'false'],
     ],
-    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: ['json-file'] },
+    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: ['json-file', 'local'] },
     MemoryLimit: controls('memory'),
     SwapLimit: controls('memory'),
     ...(first ? { KernelMemoryTCP: controls('memory') } : {}),
@@ -163,7 +164,7 @@ const infoView = (facts: HostFacts, { system, events }: Engine): JsonObject => {
     InitBinary: 'docker-init',
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: facts.runtimes[facts.defaultRuntime]?.commit ?? '' },
-    InitCommit: { ID: '' },
+    InitCommit: { ID: facts.init?.commit ?? '' },
     SecurityOptions: ['name=seccomp,profile=builtin', ...(first ? [] : ['name=cgroupns'])],
     FirewallBackend: { Driver: 'iptables' },
     CDISpecDirs: [],

@@ -71,8 +71,7 @@ const checkWords = (filters: Filters, key: string, what: string, words: readonly
     if (!words.includes(value)) throw invalid(`invalid filter '${key}=${value}': invalid value for ${what} (${value}): must be one of ${words.join(', ')}`);
 };
 
-/** Nothing probes a container's health yet, so none has any. */
-const healthOf = (_container: Container): string => 'none';
+const healthOf = ({ state }: Container): string => state.health?.status ?? 'none';
 
 const exitedTest = (filters: Filters): Test => {
   const codes = valuesOf(filters, 'exited').map((value) => {

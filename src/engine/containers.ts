@@ -1,11 +1,14 @@
-import type { Container, ContainerSpec } from '../model/container.ts';
+import type { Container, ContainerSpec, CreateRequest } from '../model/container.ts';
 import { checkContainerName } from '../model/container-name.ts';
 import { conflict, EngineError, invalid, messageOf, notModified, systemError } from '../model/errors.ts';
 import type { ImageConfig } from '../model/image.ts';
 import type { ExposedPort, Protocol } from '../model/port.ts';
 import { parseSignal } from '../model/signal.ts';
 import type { RecordChange, State } from '../model/state.ts';
+import { mergeHealthcheck } from '../plan/health.ts';
+import { logDetails } from '../plan/log-options.ts';
 import { missingSource, requiredSources, resolveMounts } from '../plan/mounts.ts';
+import { nanoseconds, parseTimestamp } from '../plan/timestamp.ts';
 import { changedLimits, withUpdate } from '../plan/update.ts';
 import { listContainers } from './container-list.ts';
 import type { Events } from './events.ts';
@@ -55,7 +58,8 @@ export const createContainers = (parts: ContainersParts): Containers => {
 
     const id = parts.hex(32);
     const container = await ledger.change((state) => {
-      const spec = mergeImage(request.spec, image.config, id);
+      const { spec: asked, asked: shown } = withNeighbours(state, request);
+      const spec = mergeImage(asked, image.config, id);
       if ((spec.entrypoint ?? []).length + (spec.cmd ?? []).length === 0) throw invalid('no command specified');
       const imageVolumes = image.config.volumes ?? [];
       const { mounts, newVolumes } = resolveMounts(
@@ -75,7 +79,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
         imageId: image.id,
         chainIds: image.chainIds,
         spec,
-        asked: request.asked,
+        asked: shown,
         mounts,
         sandbox: undefined,
         state: NEW,
@@ -98,7 +102,11 @@ export const createContainers = (parts: ContainersParts): Containers => {
   };
 
   const isRunning = ({ status }: Container['state']): boolean => status === 'running' || status === 'paused';
+  const requireSettled = (container: Container): void => {
+    if (container.state.status === 'restarting') throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
+  };
   const requireRunning = (container: Container): void => {
+    requireSettled(container);
     if (!isRunning(container.state)) throw conflict(`container ${container.id} is not running`);
   };
 
@@ -125,7 +133,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
         container,
         size: size ? await sizesOf(container) : undefined,
         execIds: parts.execIds(container.id),
-        logPath: container.state.startedAt === undefined ? '' : host.logs.path(container.id),
+        logPath: container.state.startedAt === undefined || container.spec.log.driver !== 'json-file' ? '' : host.logs.path(container.id),
       };
     },
     create,
@@ -145,6 +153,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
       try {
         const container = find(ref);
         const number = parseSignal(signal === '' ? 'KILL' : signal);
+        if (container.state.status === 'restarting') return await lifecycle.stayEnded(container.id);
         requireRunning(container);
         if (number === 9 || number === signalOf(container, undefined)) await lifecycle.stoppedByClient(container.id);
         lifecycle.signal(container, number);
@@ -157,6 +166,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
     async pause(ref) {
       const container = find(ref);
       if (container.state.status === 'paused') throw conflict(`Container ${container.id} is already paused`);
+      requireSettled(container);
       if (container.state.status !== 'running') throw conflict(`Container ${container.id} is not running`);
       await lifecycle.pause(container.id);
       emit(container, 'pause');
@@ -186,8 +196,6 @@ export const createContainers = (parts: ContainersParts): Containers => {
     },
     async update(ref, request) {
       const container = find(ref);
-      const refused = (error: unknown): unknown =>
-        error instanceof EngineError && error.kind !== 'conflict' ? error : new EngineError(error instanceof EngineError ? error.kind : 'system', `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
       try {
         const { spec, state } = withUpdate(container, request);
         const changed = changedLimits(spec.resources, request.resources);
@@ -197,7 +205,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
           return { changes: current ? [put(withUpdate(current, request))] : [], result: undefined };
         });
       } catch (error) {
-        throw refused(error);
+        throw new EngineError(error instanceof EngineError ? error.kind : 'system', `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
       }
       emit(container, 'update');
     },
@@ -208,8 +216,14 @@ export const createContainers = (parts: ContainersParts): Containers => {
     },
     async prune(filters) {
       checkFilters(filters, ['label', 'label!', 'until']);
+      const [until, ...more] = (filters.get('until') ?? []).map((time) => parseTimestamp(time, nanoseconds(host.now())));
+      if (more.length > 0) throw invalid('more than one until filter specified');
       const stopped = [...ledger.state.containers.values()].filter(
-        ({ state, spec }) => ['created', 'exited', 'dead'].includes(state.status) && labelsMatch(filters, spec.labels),
+        ({ state, spec, created }) =>
+          ['created', 'exited', 'dead'].includes(state.status) &&
+          (until === undefined || nanoseconds(created) <= until) &&
+          labelsMatch(filters, spec.labels) &&
+          !(filters.has('label!') && labelsMatch(filters, spec.labels, 'label!')),
       );
       const deleted: string[] = [];
       let reclaimed = 0;
@@ -233,6 +247,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
     attach(ref, options) {
       const container = find(ref);
       if (container.state.status === 'paused') throw conflict(`Container ${ref} is paused, unpause the container before attach.`);
+      requireSettled(container);
       const { tty, openStdin, stdinOnce } = container.spec;
       return {
         tty,
@@ -259,7 +274,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
     logs(ref, query) {
       const container = find(ref);
       if (!['json-file', 'local', ''].includes(container.spec.log.driver)) throw systemError('configured logging driver does not support reading');
-      return { tty: container.spec.tty, batches: host.logs.read(container.id, query) };
+      return { tty: container.spec.tty, details: logDetails(container), batches: host.logs.read(container.id, query) };
     },
     async resize(ref, rows, columns) {
       const container = find(ref);
@@ -291,6 +306,24 @@ const NEW: Container['state'] = {
   stoppedByClient: false,
 };
 
+/** `container:NAME` as `container:ID`: what is joined is a container, whatever it is called later. */
+const withNeighbours = (state: State, { spec, asked }: Pick<CreateRequest, 'spec' | 'asked'>): Pick<CreateRequest, 'spec' | 'asked'> => {
+  const named = (mode: string): string => {
+    if (!mode.startsWith('container:')) return mode;
+    try {
+      return `container:${findContainer(state, mode.slice('container:'.length)).id}`;
+    } catch (error) {
+      // Not 404, or clients would go and pull the image.
+      throw invalid(messageOf(error));
+    }
+  };
+  const [networkMode, pidMode, ipcMode] = [named(spec.networkMode), named(spec.pidMode), named(spec.ipcMode)];
+  return {
+    spec: { ...spec, networkMode, pidMode, ipcMode },
+    asked: { ...asked, hostConfig: { ...asked.hostConfig, ...(spec.networkMode === networkMode ? {} : { NetworkMode: networkMode }), PidMode: pidMode, IpcMode: ipcMode } },
+  };
+};
+
 /** What the image says, where the client said nothing. */
 const mergeImage = (spec: ContainerSpec, image: ImageConfig, id: string): ContainerSpec => {
   const commandGiven = spec.entrypoint !== undefined && spec.entrypoint.length > 0;
@@ -307,7 +340,7 @@ const mergeImage = (spec: ContainerSpec, image: ImageConfig, id: string): Contai
     workingDir: spec.workingDir !== '' ? spec.workingDir : image.workingDir,
     labels: { ...(image.labels ?? {}), ...spec.labels },
     stopSignal: spec.stopSignal ?? image.stopSignal,
-    healthcheck: spec.healthcheck ?? image.healthcheck,
+    healthcheck: mergeHealthcheck(spec.healthcheck, image.healthcheck),
     exposedPorts: [...spec.exposedPorts, ...exposed],
   };
 };

@@ -1,13 +1,21 @@
 import type { Container } from '../model/container.ts';
+import { messageOf, systemError } from '../model/errors.ts';
 import type { State } from '../model/state.ts';
 import type { Family } from '../operations/operation.ts';
-import { containerPath, overlayOf, type Layout } from '../plan/desired.ts';
+import { containerPath, overlayOf, subpathPath, type Layout } from '../plan/desired.ts';
 import { diff } from '../plan/diff.ts';
+import { checkEndpoints, type SandboxContext } from '../plan/endpoint.ts';
+import { checkLinks } from '../plan/links.ts';
+import { poolsOf } from '../plan/network.ts';
+import { lookupName } from '../plan/names.ts';
+import type { AddressPool, TakenRange } from '../plan/subnets.ts';
 import type { Machine } from '../plan/oci-spec.ts';
 import { createArchives, type ArchivesParts, type Tree } from './archives.ts';
+import { createConnections } from './connections.ts';
 import { createContainers } from './containers.ts';
 import { createEvents } from './events.ts';
 import { createExecs } from './exec.ts';
+import { createHealthProbes } from './health.ts';
 import { findContainer } from './find.ts';
 import type { Host, Store } from './host.ts';
 import { createImages } from './images.ts';
@@ -17,8 +25,9 @@ import { createLifecycle } from './lifecycle.ts';
 import { createNetworks, defaultNetworks } from './networks.ts';
 import { createPrepare, type PrepareHost } from './prepare.ts';
 import { reconcile, type ReconcileHost } from './reconcile.ts';
-import { createRootfs, type RootfsHost } from './rootfs.ts';
+import { createVisits, type RootfsHost } from './rootfs.ts';
 import type { Engine, HostFacts } from './services.ts';
+import { createVolumeArchives, type VolumeArchiveHost } from './volume-archives.ts';
 import { createVolumes, type VolumeHost } from './volumes.ts';
 
 /** All that the engine needs of the machine, of the disk and of chance. */
@@ -38,6 +47,11 @@ export type EngineParts = {
     readonly families: readonly Family[];
     /** Forwarding was switched on by us: what nobody allows is then not forwarded. */
     readonly dropForward: boolean;
+    /** --ip-forward: forwarding is ours to switch on, where a network needs it. */
+    readonly ipForward: boolean;
+    readonly masquerade: boolean;
+    /** --default-address-pool; none: the reference engine's own. */
+    readonly addressPools: readonly AddressPool[];
   };
   readonly dns: { readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[] };
   readonly log: (message: string) => void;
@@ -45,15 +59,23 @@ export type EngineParts = {
 
 export type EngineHost = Omit<Host, 'sizes'> &
   Omit<PrepareHost, 'machine'> &
-  Omit<ReconcileHost, 'sweep'> &
+  Omit<ReconcileHost, 'sweep' | 'unpause'> &
   VolumeHost &
-  RootfsHost & {
+  RootfsHost &
+  Omit<VolumeArchiveHost, 'openTree'> & {
     readonly processes: Host['processes'] & { sweep(known: ReadonlySet<string>): Promise<void>; discard(containerId: string, runtime: string): Promise<void> };
     nowNanoseconds(): bigint;
+    hostRanges(): readonly TakenRange[];
+    hasDevice(name: string): boolean;
+    isForwarding(family: Family): boolean;
+    forwardPackets(family: Family): void;
     ephemeralPorts(): { readonly first: number; readonly last: number };
     openTree(rootfs: string, mounts: readonly ViewMount[]): Tree;
     changesOf(upper: string, lower: readonly string[]): ReturnType<ArchivesParts['changes']>;
     copyUp(rootfs: string, destination: string, mountpoint: string): Promise<void>;
+    isBeneath(rootfs: string, path: string): boolean;
+    /** False: none of these layers has anything there. */
+    mayBeIn(layers: readonly string[], path: string): boolean;
   };
 
 /** The files of /etc that are the engine's, as a container sees them once it has been started. */
@@ -68,10 +90,18 @@ const filesOf = (layout: Layout, container: Container): ViewMount[] =>
         recursive: false,
       }));
 
+const populateFailed = (error: unknown): never => {
+  const words = messageOf(error);
+  throw words.startsWith('error while mounting volume') ? systemError(`failed to populate volume: ${words}`, error) : error;
+};
+
+/** What a container is told of a name: see plan/names.ts. */
+type Lookup = (containerId: string, name: string, type: Parameters<typeof lookupName>[3]) => ReturnType<typeof lookupName>;
+
 type ViewMount = { readonly source: string; readonly subpath: string; readonly destination: string; readonly readonly: boolean; readonly recursive: boolean };
 
 /** The engine, whole; `begin` first, before any client is heard. */
-export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<void> } => {
+export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<void>; lookup: Lookup } => {
   const { host, store, layers, layout, hex } = parts;
   const events = createEvents(() => host.nowNanoseconds());
   const ledger = createLedger({
@@ -88,7 +118,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     const own = await host.sizeOf(overlayOf(layout, container).upper);
     return { own, root: own + imageSize };
   };
-  const rootfs = createRootfs({ host, layout, isRunning: (id) => ledger.state.containers.get(id)?.sandbox !== undefined });
+  const visits = createVisits({ host, layout, state: () => ledger.state });
   const prepare = createPrepare({ host: { ...host, machine: parts.machine }, layout, dns: parts.dns });
   const images = createImages({
     ledger,
@@ -100,31 +130,65 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     upper: (id) => `${layout.dataRoot}/overlay2/${id}/diff`,
     async freeze(container) {
       if (container.state.status !== 'running') return async () => {};
+      const emit = (action: string): void =>
+        events.emit({ type: 'container', action, id: container.id, attributes: { ...container.spec.labels, image: container.spec.image, name: container.name } });
       await host.processes.pause(container.id, container.spec.runtime);
-      return () => host.processes.unpause(container.id, container.spec.runtime);
+      emit('pause');
+      return async () => {
+        await host.processes.unpause(container.id, container.spec.runtime);
+        emit('unpause');
+      };
     },
   });
 
   // Ports go round, so that one just given back is not given out at once.
   const lastPort = new Map<string, number>();
   const execs = createExecs({ ledger, host, events, hex, prepare: (container, exec, size) => prepare.exec(container, exec, ledger.state, size) });
+  const sandboxContext = (): SandboxContext => ({
+    execRoot: layout.execRoot,
+    hex,
+    ephemeral: host.ephemeralPorts(),
+    nextPort: (protocol) => lastPort.get(protocol) ?? 0,
+    gavePort: (protocol, port) => void lastPort.set(protocol, port + 1),
+    busy: new Set(),
+    defaultAddress: parts.network.publishAddress,
+    resolvConf: { hostFile: host.resolvConf(), ...parts.dns },
+  });
   const lifecycle = createLifecycle({
     ledger,
     host: { ...host, sizes },
     events,
-    sandboxContext: () => ({
-      execRoot: layout.execRoot,
-      hex,
-      ephemeral: host.ephemeralPorts(),
-      nextPort: (protocol) => lastPort.get(protocol) ?? 0,
-      gavePort: (protocol, port) => void lastPort.set(protocol, port + 1),
-      busy: new Set(),
-      defaultAddress: parts.network.publishAddress,
-    }),
+    sandboxContext,
     prepare: async (container, state) => prepare.container(container, state),
     execsEnded: execs.containerEnded,
+    health: createHealthProbes({ ledger, events, execs, now: () => host.now() }),
     removed: () => void images.collect().catch((error: Error) => parts.log(error.message)),
   });
+
+  /** Forwarding for another family. What no rule allows is not forwarded, not even before the first rule is there. */
+  const forward = async (family: Family): Promise<void> => {
+    if (!parts.network.ipForward || host.isForwarding(family)) return;
+    if (layout.iptables && parts.network.families.includes(family)) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
+    host.forwardPackets(family);
+  };
+
+  const volumes = createVolumes({ ledger, host, events, id: () => hex(32), dataRoot: layout.dataRoot });
+
+  /** In the order of their ids, so that two who freeze the same containers do not wait for each other. */
+  const frozen = async <T>(containers: readonly Container[], work: () => Promise<T>): Promise<T> => {
+    const [first, ...rest] = [...containers].sort((a, b) => (a.id < b.id ? -1 : 1));
+    if (!first) return work();
+    return lifecycle.inTurn(first.id, async () => {
+      const container = ledger.state.containers.get(first.id);
+      if (container?.state.status !== 'running') return frozen(rest, work);
+      await host.processes.pause(container.id, container.spec.runtime);
+      try {
+        return await frozen(rest, work);
+      } finally {
+        await host.processes.unpause(container.id, container.spec.runtime);
+      }
+    });
+  };
 
   const engine: Engine = {
     containers: createContainers({
@@ -136,22 +200,43 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       dataRoot: layout.dataRoot,
       hex,
       execIds: execs.idsOf,
-      checkSpec: prepare.check,
+      checkSpec(spec) {
+        prepare.check(spec);
+        checkEndpoints(ledger.state, spec);
+        checkLinks(spec, find);
+      },
       async fillVolumes(container) {
-        const empty = container.mounts.filter(({ type, copyUp }) => type === 'volume' && copyUp);
+        const { lower } = overlayOf(layout, container);
+        const empty = container.mounts.filter(({ type, copyUp, destination }) => type === 'volume' && copyUp && host.mayBeIn(lower, destination));
         if (empty.length === 0) return;
-        await rootfs.with(container, async (root) => {
-          for (const { destination, source } of empty) await host.copyUp(root, destination, source);
+        await visits.container(container, 'rootfs', async (root) => {
+          for (const { name, destination, source } of empty) {
+            const volume = ledger.state.volumes.get(name);
+            if (volume && host.isBeneath(root, destination)) await visits.volume(volume, () => host.copyUp(root, destination, source)).catch(populateFailed);
+          }
         });
       },
     }),
     exec: execs,
     images,
-    volumes: createVolumes({ ledger, host, events, id: () => hex(32), dataRoot: layout.dataRoot }),
-    networks: createNetworks({ ledger }),
+    volumes,
+    volumeArchives: createVolumeArchives({ ledger, host, events, dataRoot: layout.dataRoot, find: volumes.find, visit: visits.volume, frozen }),
+    networks: createNetworks({
+      ledger,
+      events,
+      host,
+      connections: createConnections({ ledger, events, lifecycle, sandboxContext, renameHosts: prepare.hosts, nameResolver: prepare.resolver }),
+      pools: (state) => poolsOf(parts.network.addressPools, state),
+      forward,
+      id: () => hex(32),
+    }),
     archives: createArchives({
       find,
-      withRootfs: rootfs.with,
+      findVolume: (name) => ledger.state.volumes.get(name),
+      withVolume: (volume, body) => visits.volume(volume, () => body(volume.mountpoint)),
+      openVolume: (root) => host.openTree(root, []),
+      emitVolume: (volume, action) => events.emit({ type: 'volume', action, id: volume.name, attributes: { driver: 'local' } }),
+      withRootfs: visits.container,
       openTree: (container, root, which) =>
         host.openTree(
           root,
@@ -159,8 +244,15 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
             ? []
             : [
                 ...container.mounts
-                  .filter(({ type }) => type !== 'tmpfs')
-                  .map(({ source, subpath, destination, readonly, nonRecursive }) => ({ source, subpath, destination, readonly, recursive: !nonRecursive })),
+                  .map((mount, index) => ({ mount, held: container.sandbox && mount.subpath !== '' ? subpathPath(layout, container.id, index) : undefined }))
+                  .filter(({ mount }) => mount.type !== 'tmpfs')
+                  .map(({ mount: { source, subpath, destination, readonly, nonRecursive }, held }) => ({
+                    source: held ?? source,
+                    subpath: held === undefined ? subpath : '',
+                    destination,
+                    readonly,
+                    recursive: !nonRecursive,
+                  })),
                 ...filesOf(layout, container),
               ],
         ),
@@ -182,21 +274,25 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
 
   return {
     ...engine,
+    lookup: (containerId, name, type) => lookupName(ledger.state, containerId, name, type),
     async begin() {
+      const fresh = ledger.state.networks.size === 0;
       await images.reconcile();
       const missing = defaultNetworks({ now: host.now(), id: () => hex(32), ...parts.network }).filter(
         (network) => ![...ledger.state.networks.values()].some(({ name }) => name === network.name),
       );
       // The bridge itself is made below, with everything else that is missing.
+      if ([...ledger.state.networks.values()].some(({ ipv6 }) => ipv6)) await forward('ipv6');
       await ledger.found(missing.map((record) => ({ collection: 'networks', key: record.id, record })));
       await reconcile({
         ledger,
-        host: { ...host, sweep: host.processes.sweep },
+        host: { ...host, sweep: host.processes.sweep, unpause: host.processes.unpause },
         lifecycle,
         layout,
         families: parts.network.families,
         dropForward: parts.network.dropForward,
         log: parts.log,
+        fresh,
       });
     },
   };

@@ -20,6 +20,7 @@ export type ExecsParts = {
 
 /** Ended execs are remembered this long for those who ask how they ended. */
 const REMEMBER_MS = 5 * 60_000;
+const SIGKILL = 9;
 
 type Entry = { exec: Exec; process: RunningProcess | undefined; started: boolean };
 
@@ -27,6 +28,9 @@ type Entry = { exec: Exec; process: RunningProcess | undefined; started: boolean
 export const createExecs = (parts: ExecsParts): Execs & {
   readonly idsOf: (containerId: string) => readonly string[];
   readonly containerEnded: (containerId: string) => void;
+  readonly kill: (id: string) => void;
+  /** Nobody will ask how it ended. */
+  readonly forget: (id: string) => void;
 } => {
   const { ledger, host, events } = parts;
   const entries = new Map<string, Entry>();
@@ -46,7 +50,7 @@ export const createExecs = (parts: ExecsParts): Execs & {
   const requireReady = (container: Container, ref: string): void => {
     const { status } = container.state;
     if (status === 'paused') throw conflict(`Container ${ref} is paused, unpause the container before exec`);
-    if (status === 'restarting') throw conflict(`Container ${ref} is restarting, wait until the container is running`);
+    if (status === 'restarting') throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
     if (status !== 'running') throw conflict(`container ${container.id} is not running`);
   };
 
@@ -78,10 +82,10 @@ export const createExecs = (parts: ExecsParts): Execs & {
       setTimeout(() => entries.delete(exec.id), REMEMBER_MS).unref();
       return streams;
     });
-    emit(container, `exec_start: ${exec.cmd.join(' ')}`, exec);
+    emit(container, `exec_start: ${commandLine(exec)}`, exec);
     const process = await host.processes.start({
       id: exec.id,
-      run: { kind: 'exec', containerId: container.id, process: parts.prepare(container, exec, consoleSize), runtime: container.spec.runtime },
+      run: { kind: 'exec', containerId: container.id, process: parts.prepare(container, exec, consoleSize ?? exec.consoleSize), runtime: container.spec.runtime },
       tty: exec.tty,
       stdin,
       output: (stream, chunk) => clients.output(stream, chunk),
@@ -118,7 +122,7 @@ export const createExecs = (parts: ExecsParts): Execs & {
       const id = parts.hex(32);
       const exec: Exec = { ...request, id, containerId: container.id, running: false, exitCode: undefined, pid: 0 };
       entries.set(id, { exec, process: undefined, started: false });
-      emit(container, `exec_create: ${exec.cmd.join(' ')}`, exec);
+      emit(container, `exec_create: ${commandLine(exec)}`, exec);
       return id;
     },
     find: (id) => entryOf(id).exec,
@@ -152,8 +156,16 @@ export const createExecs = (parts: ExecsParts): Execs & {
       entry.process.resize(rows, columns);
     },
     idsOf: (containerId) => [...entries.values()].filter(({ exec }) => exec.containerId === containerId && exec.running).map(({ exec }) => exec.id),
+    kill(id) {
+      const process = entries.get(id)?.process;
+      if (process) host.processes.signal(process.pid, process.pidStart, SIGKILL);
+    },
+    forget: (id) => void entries.delete(id),
     containerEnded(containerId) {
       for (const [id, { exec, started }] of entries) if (exec.containerId === containerId && !started) entries.delete(id);
     },
   };
 };
+
+/** As events have it: the program, a blank, and the words that follow it, if any do. */
+const commandLine = ({ cmd: [program = '', ...args] }: Exec): string => `${program} ${args.join(' ')}`;

@@ -21,9 +21,22 @@ export type Host = {
     forget(id: string): void;
   };
   readonly logs: Logs;
+  readonly memory: {
+    /** From before a container begins, by its cgroup's path. undefined: only `adopt` can. */
+    prepare(cgroupsPath: string, killed: () => void): MemoryWatch | undefined;
+    /** From now on, of a container that runs. */
+    adopt(id: string, pid: number, killed: () => void): MemoryWatch | undefined;
+  };
 };
 
 export type OutputStream = 'stdout' | 'stderr';
+
+/** Tells when the kernel has killed something of a container's for want of memory. */
+export type MemoryWatch = {
+  /** The last look, after the container has ended. */
+  settle(exitCode: number): Promise<void>;
+  close(): void;
+};
 
 /** How a process ended. */
 export type Exit = { readonly code: number; readonly at: string };
@@ -77,6 +90,8 @@ export type Processes = {
   pids(containerId: string): Promise<readonly number[]>;
   /** `ps ARGS` of those pids: titles and rows. */
   list(pids: readonly number[], args: readonly string[]): Promise<{ titles: string[]; rows: string[][] }>;
+  /** Ends what the runtime still has of a container, its processes and cgroup too. */
+  discard(containerId: string, runtime: string): Promise<void>;
   /** Removes what is left of a process that has ended: its directory, FIFOs, runtime state. */
   forget(id: string): void;
 };

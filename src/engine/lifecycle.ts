@@ -3,10 +3,14 @@ import { conflict, EngineError, messageOf, notFound, notModified, systemError } 
 import type { Sandbox } from '../model/network.ts';
 import type { RecordChange, State } from '../model/state.ts';
 import { planSandbox, type SandboxContext } from '../plan/endpoint.ts';
+import { begunHealth, ceasedHealth, probeOf } from '../plan/health.ts';
+import { logFault } from '../plan/log-options.ts';
+import { cgroupsPath } from '../plan/oci-spec.ts';
 import { volumesTakenAlong } from '../plan/volumes.ts';
 import { createAttachments, type Attachments } from './attachments.ts';
 import type { Events } from './events.ts';
-import type { Exit, Host, LogWriter, RunningProcess } from './host.ts';
+import type { HealthProbes } from './health.ts';
+import type { Exit, Host, LogWriter, MemoryWatch, RunningProcess } from './host.ts';
 import type { Ledger } from './ledger.ts';
 import { createLocks } from './locks.ts';
 
@@ -17,6 +21,8 @@ export type Lifecycle = {
   stop(id: string, signal: number, timeout: number): Promise<void>;
   /** One signal, without waiting. */
   signal(container: Container, signal: number): void;
+  /** Ends the waiting of a container that is about to begin again; it stays as it ended. */
+  stayEnded(id: string): Promise<void>;
   /** Remembers that a client wanted it to end, so that no restart policy undoes that. */
   stoppedByClient(id: string): Promise<void>;
   /** Resolves when the process has ended and that is on record. */
@@ -27,6 +33,8 @@ export type Lifecycle = {
   remove(id: string, options: { force: boolean; volumes: boolean; ref?: string }): Promise<void>;
   /** Takes up what an earlier daemon left running. */
   adopt(container: Container): Promise<void>;
+  /** Runs when nobody else changes the container, and keeps others from it until it is done. */
+  inTurn<T>(id: string, work: () => Promise<T>): Promise<T>;
   attachments(id: string): Attachments;
   process(id: string): RunningProcess | undefined;
   /** Calls back at the end of the container's process, and when it is removed. */
@@ -41,11 +49,14 @@ export type LifecycleParts = {
   /** Writes the container's files and gives the runtime spec of its first process. */
   readonly prepare: (container: Container, state: State) => Promise<import('../model/json.ts').JsonObject>;
   readonly execsEnded: (containerId: string) => void;
+  readonly health: HealthProbes;
   /** A container is gone: layers may be left that only it had. */
   readonly removed: (container: Container) => void;
 };
 
 type Live = { readonly process: RunningProcess; readonly log: LogWriter };
+
+const NO_LOG: LogWriter = { write: () => {}, close: () => {} };
 
 const SIGKILL = 9;
 /** Restart delays in milliseconds: 100, doubled each time, at most a minute; a run of ten seconds begins anew. */
@@ -64,8 +75,13 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     });
   const live = new Map<string, Live>();
   const attached = new Map<string, Attachments>();
+  const memory = new Map<string, MemoryWatch>();
+  /** Containers whose latest run had something killed for want of memory. */
+  const outOfMemory = new Set<string>();
   const watchers = new Map<string, Set<(what: 'ended' | 'removed', exit: Exit | undefined) => void>>();
-  const restarts = new Map<string, { timer: NodeJS.Timeout; delay: number }>();
+  const restarts = new Map<string, NodeJS.Timeout>();
+  /** How long the latest restart waited. */
+  const delays = new Map<string, number>();
   /** Containers that go as soon as their process has ended: removal joins the change that records the end. */
   const leaving = new Map<string, { volumes: boolean; gone: () => void }>();
 
@@ -117,17 +133,22 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         });
   };
 
+  const openLog = ({ id, spec }: Container): LogWriter => (spec.log.driver === 'none' ? NO_LOG : host.logs.open(id, spec.log.options));
+
   const start = async (id: string, again = false): Promise<void> => {
     const before = recordOf(id);
     if (before.state.status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
-    if (before.state.status === 'running') throw notModified();
+    if (before.state.status === 'running' || (before.state.status === 'restarting' && !again)) throw notModified();
     if (before.state.status === 'removing') throw conflict('container is marked for removal and cannot be started');
-    cancelRestart(id);
-    const log = host.logs.open(id, before.spec.log.options);
+    if (!again) cancelRestart(id);
+    const fault = logFault(before.spec.log);
+    const log = fault === undefined ? openLog(before) : NO_LOG;
     const clients = attachments(id);
     try {
+      if (fault !== undefined) throw systemError(`failed to create task for container: failed to initialize logging driver: ${fault}`);
       const planned = await raiseSandbox(id);
       const spec = await parts.prepare(planned, ledger.state);
+      watchMemory(planned);
       let process: RunningProcess | undefined;
       // Should it end before its beginning is on record, the end waits for that.
       let ended: Exit | undefined;
@@ -149,6 +170,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       const startedAt = host.now();
       live.set(id, { process, log });
       clients.begin(process);
+      watchMemory(planned, process.pid);
       await update(id, {
         status: 'running',
         pid: process.pid,
@@ -158,21 +180,39 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         exitCode: 0,
         error: '',
         oomKilled: false,
+        ...(probeOf(planned) ? { health: begunHealth(before.state.health) } : {}),
         ...(again ? {} : { restartCount: 0, stoppedByClient: false }),
       });
       emitVolumes(planned, 'mount');
       emitNetworks(planned, planned.sandbox, 'connect');
       emit(planned, 'start');
+      parts.health.begin(id);
       recorded = true;
       if (ended) void finish(id, ended);
     } catch (error) {
       log.close();
       live.delete(id);
+      memory.get(id)?.close();
+      memory.delete(id);
       clients.end();
       attached.delete(id);
       await lower(id, error);
       throw error;
     }
+  };
+
+  /** Only where there is a limit: nothing else needs to be watched, and starts without one cost nothing. */
+  const watchMemory = (container: Container, pid?: number): void => {
+    const { id, spec } = container;
+    if ((spec.resources.memory <= 0 && spec.cgroupParent === '') || memory.has(id)) return;
+    const killed = (): void => {
+      emit(ledger.state.containers.get(id) ?? container, 'oom');
+      if (live.has(id)) void update(id, { oomKilled: true }).catch(() => {});
+      outOfMemory.add(id);
+    };
+    if (pid === undefined) outOfMemory.delete(id);
+    const watch = pid === undefined ? host.memory.prepare(cgroupsPath(container), killed) : host.memory.adopt(id, pid, killed);
+    if (watch) memory.set(id, watch);
   };
 
   /** Addresses and ports for the container, and its namespaces and mounts on the host. */
@@ -249,6 +289,10 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     attached.delete(id);
     if (!container) return;
     parts.execsEnded(id);
+    parts.health.cease(id);
+    const watch = memory.get(id);
+    memory.delete(id);
+    if (watch) await watch.settle(exit.code);
     const { startedAt = exit.at } = container.state;
     // The kernel dates files by a clock that lags some milliseconds behind ours.
     const finishedAt = Date.parse(exit.at) <= Date.parse(startedAt) ? startedAt : exit.at;
@@ -261,6 +305,9 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       pidStart: 0,
       exitCode: exit.code,
       finishedAt,
+      ...(delay === undefined ? {} : { restartCount: container.state.restartCount + 1 }),
+      ...(outOfMemory.delete(id) ? { oomKilled: true } : {}),
+      ...ceased(ledger.state.containers.get(id)),
     };
     // Clients see the end of the output at once; what waits for the container waits for its records.
     clients?.end();
@@ -305,27 +352,35 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     const { restart } = container.spec;
     if (container.state.stoppedByClient || leaving.has(container.id) || restart.name === 'no') return undefined;
     if (restart.name === 'on-failure' && (exit.code === 0 || (restart.maximum > 0 && container.state.restartCount >= restart.maximum))) return undefined;
-    const last = restarts.get(container.id)?.delay;
-    return last === undefined || ran > LONG_RUN ? FIRST_DELAY : Math.min(last * 2, LONGEST_DELAY);
+    const last = delays.get(container.id);
+    return last === undefined || ran >= LONG_RUN ? FIRST_DELAY : Math.min(last * 2, LONGEST_DELAY);
   };
 
-  const scheduleRestart = (id: string, delay: number): void => {
+  const scheduleRestart = (id: string, delay: number, wait = delay): void => {
+    delays.set(id, delay);
     const timer = setTimeout(() => {
       void locked(id, async () => {
         const container = ledger.state.containers.get(id);
-        if (container?.state.status !== 'restarting') return;
-        await update(id, { status: 'exited', restartCount: container.state.restartCount + 1 });
+        if (container?.state.status !== 'restarting' || restarts.get(id) !== timer) return;
+        restarts.delete(id);
         await start(id, true).catch(() => {});
-        restarts.set(id, { timer, delay });
       });
-    }, delay);
-    restarts.set(id, { timer, delay });
+    }, wait);
+    restarts.set(id, timer);
   };
 
   const cancelRestart = (id: string): void => {
-    const waiting = restarts.get(id);
-    if (waiting) clearTimeout(waiting.timer);
+    clearTimeout(restarts.get(id));
     restarts.delete(id);
+    delays.delete(id);
+  };
+
+  /** A client's stop or kill of a container that waits to begin again: it does not. */
+  const settleRestart = async (container: Container): Promise<void> => {
+    const { id, state } = container;
+    cancelRestart(id);
+    await update(id, { status: 'exited', stoppedByClient: true });
+    tell(id, 'ended', { code: state.exitCode, at: state.finishedAt ?? host.now() });
   };
 
   const ended = (id: string): Promise<void> =>
@@ -376,24 +431,30 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     signal(container, signal) {
       send(container, signal);
     },
+    stayEnded: (id) => locked(id, async () => {
+      const container = recordOf(id);
+      if (container.state.status === 'restarting') await settleRestart(container);
+    }),
     stoppedByClient: (id) => update(id, { stoppedByClient: true }),
     ended,
     pause: (id) =>
       locked(id, async () => {
         await host.processes.pause(id, recordOf(id).spec.runtime);
-        await update(id, { status: 'paused' });
+        parts.health.cease(id);
+        await update(id, { status: 'paused', ...ceased(ledger.state.containers.get(id)) });
       }),
     unpause: (id) =>
       locked(id, async () => {
         await host.processes.unpause(id, recordOf(id).spec.runtime);
         await update(id, { status: 'running' });
+        parts.health.begin(id);
       }),
     stop: (id, signal, timeout) =>
       locked(id, async () => {
         const container = recordOf(id);
         if (container.state.status === 'restarting') {
-          cancelRestart(id);
-          await update(id, { status: 'exited', stoppedByClient: true });
+          await settleRestart(container);
+          emit(container, 'stop');
           return;
         }
         if (!live.has(id)) return;
@@ -410,11 +471,14 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     remove: (id, { force, volumes, ref = id }) =>
       locked(id, async () => {
         const container = recordOf(id);
-        cancelRestart(id);
-        if (live.has(id)) {
+        const running = live.has(id);
+        if (running || container.state.status === 'restarting') {
           if (!force) throw conflict(
             `cannot remove container "${ref}": container is ${container.state.status}: ${container.state.status === 'paused' ? 'unpause and then ' : ''}stop the container before removing or force remove`,
           );
+        }
+        cancelRestart(id);
+        if (running) {
           const gone = new Promise<void>((resolve) => leaving.set(id, { volumes, gone: resolve }));
           try {
             await update(id, { stoppedByClient: true });
@@ -434,10 +498,12 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     async adopt(container) {
       const { id, state, spec } = container;
       if (state.status === 'restarting') {
-        scheduleRestart(id, FIRST_DELAY);
+        const delay = Math.min(FIRST_DELAY * 2 ** Math.max(0, state.restartCount - 1), LONGEST_DELAY);
+        const waited = Date.parse(host.now()) - Date.parse(state.finishedAt ?? host.now());
+        scheduleRestart(id, delay, Math.max(0, delay - waited));
         return;
       }
-      const log = host.logs.open(id, spec.log.options);
+      const log = openLog(container);
       const clients = attachments(id);
       let early: Exit | undefined;
       let ready = false;
@@ -455,9 +521,19 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
           },
         },
       );
-      if (found && 'pid' in found) {
+      if (found && 'pid' in found && found.pid === 0) {
+        // The daemon ended before the runtime had begun it: nobody was told that it runs, and it does not.
+        log.close();
+        await host.processes.discard(id, spec.runtime);
+        await lower(id, systemError('the daemon ended while the container was being started'));
+        host.processes.forget(id);
+      } else if (found && 'pid' in found) {
         live.set(id, { process: found, log });
         clients.begin(found);
+        // It began, and the daemon ended before that was on record.
+        if (state.pid === 0) await update(id, { status: 'running', pid: found.pid, pidStart: found.pidStart, startedAt: host.now(), exitCode: 0, error: '' });
+        watchMemory(container, found.pid);
+        if (state.status === 'running') parts.health.begin(id);
         ready = true;
         if (early) await finish(id, early);
       } else {
@@ -466,8 +542,11 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         await finish(id, found?.exit ?? { code: 255, at: host.now() });
       }
     },
+    inTurn: locked,
     attachments,
     process: (id) => live.get(id)?.process,
     watch,
   };
 };
+
+const ceased = (container: Container | undefined): Partial<ContainerState> => (container?.state.health ? { health: ceasedHealth(container.state.health) } : {});

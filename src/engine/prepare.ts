@@ -1,11 +1,15 @@
 import type { Container, ContainerSpec, Exec } from '../model/container.ts';
-import { conflict, EngineError, systemError } from '../model/errors.ts';
+import { conflict, EngineError, invalid, systemError } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
+import { interfacesOf } from '../model/network.ts';
 import type { State } from '../model/state.ts';
 import { checkCapabilities } from '../plan/capabilities.ts';
-import { hostnameFile, hostsFile, resolvConfFile } from '../plan/container-files.ts';
-import { containerPath, overlayPath, type Layout } from '../plan/desired.ts';
+import { hostnameFile, hostsChanged, hostsFile } from '../plan/container-files.ts';
+import { containerPath, overlayPath, sharedMemoryPath, subpathPath, type Layout } from '../plan/desired.ts';
+import { linkEnvironment, linkHosts, linksOf } from '../plan/links.ts';
+import { checkLog } from '../plan/log-options.ts';
 import { containerSpec, execProcess, type DeviceNode, type Machine } from '../plan/oci-spec.ts';
+import { resolvConfOf } from '../plan/resolver.ts';
 import { parseSecurityOptions } from '../plan/security-options.ts';
 import { resolveUser, type User } from '../plan/users.ts';
 import { findContainer } from './find.ts';
@@ -22,6 +26,8 @@ export type PrepareHost = {
   /** Makes the directory that a bind of a missing host path stands for. */
   makeMissingDirectory(path: string): void;
   isDirectory(path: string): boolean;
+  /** What is forbidden on the mount that a path lies on, as words of `mount -o`. */
+  mountWords(path: string): readonly string[];
   /** The nodes of a `--device`: one, or all below a directory. */
   deviceNodes(hostPath: string, containerPath: string, permissions: string): readonly DeviceNode[];
   /** Makes a working directory that is not there, with its parents. */
@@ -31,6 +37,10 @@ export type PrepareHost = {
 export type Prepare = {
   container(container: Container, state: State): JsonObject;
   exec(container: Container, exec: Exec, state: State, consoleSize: readonly [rows: number, columns: number] | undefined): JsonObject;
+  /** Tells a running container's /etc/hosts what addresses it has now, and which no more. */
+  hosts(container: Container, addresses: { readonly come: readonly string[]; readonly gone: readonly string[] }): void;
+  /** Names the resolver that a running container has now in its /etc/resolv.conf. */
+  resolver(before: Container, after: Container): void;
   /** Refuses at create what start could only fail on. */
   check(spec: ContainerSpec): void;
 };
@@ -56,6 +66,9 @@ export const createPrepare = ({ host, layout, dns }: {
     return networkMode.startsWith('container:') ? runningOwner(state, networkMode.slice('container:'.length), 'joining network namespace of container: ') : undefined;
   };
 
+  const resolvConf = ({ spec, sandbox }: Container, kind: 'internal' | 'bridge' | 'host'): string =>
+    resolvConfOf(spec, kind, { hostFile: host.resolvConf(), ...dns }, sandbox?.endpoints.some(({ ipv6 }) => ipv6 !== undefined) ?? false).text;
+
   const writeFiles = (container: Container, state: State, owner: Container | undefined) => {
     const { spec, sandbox } = container;
     const directory = containerPath(layout, owner?.id ?? container.id);
@@ -70,45 +83,46 @@ export const createPrepare = ({ host, layout, dns }: {
       hostsFile({
         hostname,
         domainname: spec.domainname,
-        addresses: endpoints.map(({ address }) => address),
+        addresses: endpoints.flatMap((endpoint) => interfacesOf(endpoint).map(({ address }) => address)),
+        links: linkHosts(linksOf(container, (ref) => findContainer(state, ref))),
         extraHosts: spec.extraHosts,
         hostGateway: (bridge?.subnets ?? []).flatMap(({ gateway }) => (gateway === undefined ? [] : [gateway])),
       }),
     );
-    const given = <T>(own: readonly T[], daemon: readonly T[]): readonly T[] => (own.length > 0 ? own : daemon);
-    const { text } = resolvConfFile({
-      kind: spec.networkMode === 'host' ? 'host' : 'bridge',
-      hostFile: host.resolvConf(),
-      dns: given(spec.dns, dns.servers),
-      dnsSearch: given(spec.dnsSearch, dns.search),
-      dnsOptions: given(spec.dnsOptions, dns.options),
-    });
-    host.writeFile(files.resolvConf, text);
+    host.writeFile(files.resolvConf, resolvConf(container, spec.networkMode === 'host' ? 'host' : sandbox?.resolver ? 'internal' : 'bridge'));
     return files;
   };
 
   return {
     container(container, state) {
       const { spec, sandbox, mounts } = container;
+      refuseDeviceRequests(container);
       const owner = networkOwner(container, state);
       const files = writeFiles(container, state, owner);
       for (const mount of mounts) if (mount.type === 'bind' && mount.createSource) host.makeMissingDirectory(mount.source);
       const user = userOf(container, spec.user);
       if (spec.workingDir !== '' && spec.workingDir !== '/') host.makeBeneath(rootfsOf(container), spec.workingDir, user);
-      const joined = (mode: string, namespace: string): string | undefined =>
-        mode.startsWith('container:') ? `/proc/${runningOwner(state, mode.slice('container:'.length), '').state.pid}/ns/${namespace}` : undefined;
-      const [pid, ipc] = [joined(spec.pidMode, 'pid'), joined(spec.ipcMode, 'ipc')];
+      const [pid, ipc] = [donorOf(state, spec.pidMode, 'PID'), donorOf(state, spec.ipcMode, 'IPC')];
+      const shmPath = sharedMemoryOf(layout, container, state);
+      if (ipc && shmPath === undefined) {
+        throw invalid(`failed to join IPC namespace: container ${ipc.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`);
+      }
+      const subpaths = new Map(mounts.flatMap(({ subpath, destination }, index) => (subpath === '' ? [] : [[destination, subpathPath(layout, container.id, index)] as const])));
       return containerSpec({
         container,
         machine: host.machine,
         rootfs: rootfsOf(container),
         files,
         hostname: hostnameOf(container),
+        linkEnv: linkEnvironment(container.name, linksOf(container, (ref) => findContainer(state, ref))),
+        consoleSize: spec.consoleSize,
         netnsPath: owner ? netnsOf(owner) : (sandbox?.netns ?? ''),
-        joins: { ...(pid === undefined ? {} : { pid }), ...(ipc === undefined ? {} : { ipc }) },
-        shmPath: spec.ipcMode === 'host' ? '/dev/shm' : undefined,
+        joins: { ...(pid ? { pid: `/proc/${pid.state.pid}/ns/pid` } : {}), ...(ipc ? { ipc: `/proc/${ipc.state.pid}/ns/ipc` } : {}) },
+        shmPath,
         user,
-        directorySources: new Set(mounts.filter(({ type, source }) => type === 'bind' && host.isDirectory(source)).map(({ source }) => source)),
+        directorySources: new Set([...mounts.filter(({ type }) => type === 'bind').map(({ source }) => source), ...subpaths.values()].filter((source) => host.isDirectory(source))),
+        subpaths,
+        mountWords: new Map(mounts.filter(({ type }) => type !== 'tmpfs').map(({ source }) => [source, host.mountWords(source)])),
         devices: spec.privileged
           ? host.deviceNodes('/dev', '/dev', 'rwm')
           : spec.devices.flatMap(({ hostPath, containerPath: at, permissions }) => host.deviceNodes(hostPath, at, permissions)),
@@ -123,11 +137,47 @@ export const createPrepare = ({ host, layout, dns }: {
         hostname: hostnameOf(container),
         consoleSize,
       }),
+    hosts(container, addresses) {
+      const directory = containerPath(layout, container.id);
+      const text = host.readBeneath(directory, '/hosts');
+      if (text === undefined) return;
+      host.writeFile(`${directory}/hosts`, hostsChanged(text, { hostname: hostnameOf(container), domainname: container.spec.domainname, ...addresses }));
+    },
+    resolver(before, after) {
+      const directory = containerPath(layout, after.id);
+      // One that somebody has changed is theirs.
+      if (host.readBeneath(directory, '/resolv.conf') === resolvConf(before, 'bridge')) host.writeFile(`${directory}/resolv.conf`, resolvConf(after, 'internal'));
+    },
     check(spec) {
+      checkLog(spec.log);
       checkCapabilities(spec, host.machine.capabilities);
       parseSecurityOptions(spec.securityOpt);
     },
   };
+};
+
+/** `--gpus`: there is no driver that could give any. */
+const refuseDeviceRequests = ({ asked }: Container): void => {
+  const [request] = (asked.hostConfig['DeviceRequests'] as readonly JsonObject[] | null | undefined) ?? [];
+  if (!request) return;
+  const sets = (request['Capabilities'] as readonly (readonly string[])[] | null) ?? [];
+  throw systemError(`could not select device driver ${JSON.stringify(request['Driver'] ?? '')} with capabilities: [${sets.map((set) => `[${set.join(' ')}]`).join(' ')}]`);
+};
+
+/** Where a container's /dev/shm is on the host; undefined: it has one of its own, or none. */
+const sharedMemoryOf = (layout: Layout, { id, spec }: Container, state: State): string | undefined => {
+  if (spec.ipcMode === 'host') return '/dev/shm';
+  if (spec.ipcMode === 'shareable') return sharedMemoryPath(layout, id);
+  const donor = donorOf(state, spec.ipcMode, 'IPC');
+  return donor && sharedMemoryOf(layout, donor, state);
+};
+
+/** The container whose namespace a mode of `container:REF` names. */
+const donorOf = (state: State, mode: string, namespace: 'PID' | 'IPC'): Container | undefined => {
+  if (!mode.startsWith('container:')) return undefined;
+  const donor = findContainer(state, mode.slice('container:'.length));
+  if (donor.state.status !== 'running' && donor.state.status !== 'paused') throw conflict(`failed to join ${namespace} namespace: container ${donor.id} is not running`);
+  return donor;
 };
 
 /** A path that leads to a network namespace whether it has a name of its own or is a process's. */

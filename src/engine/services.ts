@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
-import type { Container, CreateRequest, Exec, UpdateRequest } from '../model/container.ts';
+import type { Container, CreateRequest, EndpointRequest, Exec, UpdateRequest } from '../model/container.ts';
 import type { Image, HistoryEntry } from '../model/image.ts';
-import type { Network } from '../model/network.ts';
+import type { Network, NetworkRequest } from '../model/network.ts';
 import type { Volume } from '../model/volume.ts';
 import type { State } from '../model/state.ts';
 import type { Filters } from './filters.ts';
@@ -17,6 +17,7 @@ export type Engine = {
   readonly images: Images;
   readonly volumes: Volumes;
   readonly networks: Networks;
+  readonly volumeArchives: VolumeArchives;
   readonly archives: Archives;
   readonly events: Events;
   readonly system: System;
@@ -61,7 +62,8 @@ export type Containers = {
     options: { stdin: boolean; stdout: boolean; stderr: boolean; logs: boolean; stream: boolean; detachKeys: string },
   ): { readonly tty: boolean; run(peer: Peer): Promise<void> };
   readonly statistics: ContainerStatistics;
-  logs(ref: string, query: LogQuery): { readonly tty: boolean; readonly batches: AsyncIterable<readonly LogLine[]> };
+  /** `details`: what the log's options say of the container, for those who want it before each line. */
+  logs(ref: string, query: LogQuery): { readonly tty: boolean; readonly details: string; readonly batches: AsyncIterable<readonly LogLine[]> };
   resize(ref: string, rows: number, columns: number): Promise<void>;
   top(ref: string, args: readonly string[]): Promise<{ readonly titles: readonly string[]; readonly rows: readonly (readonly string[])[] }>;
 };
@@ -107,9 +109,31 @@ export type Volumes = {
   usage(name: string): Promise<{ readonly size: number; readonly references: number }>;
 };
 
+/** Whole volumes, without a container to help. */
+export type VolumeArchives = {
+  /** A tar of all that is in a volume, and at its end its sha-256 in base64. `pause`: the containers that use it are frozen meanwhile. */
+  backup(name: string, options: { pause: boolean }): Promise<{ readonly stream: Readable; readonly digest: () => string }>;
+  /**
+   * `replace`: the tar's content instead of the volume's, by one rename. `merge`: over it. Nothing is changed before the
+   * whole tar is there and is what it should be (`expected` is asked at its end).
+   */
+  restore(name: string, tar: Readable, options: { mode: 'replace' | 'merge'; pause: boolean; expected: () => string | undefined }): Promise<void>;
+  /** A new volume with a copy of its files and its labels. */
+  clone(name: string, to: string, options: { pause: boolean }): Promise<Volume>;
+  /** The containers that have it follow; none of them may run. */
+  rename(name: string, to: string): Promise<Volume>;
+};
+
 export type Networks = {
   list(filters: Filters): readonly Network[];
   find(ref: string): Network;
+  create(request: NetworkRequest): Promise<Network>;
+  remove(ref: string): Promise<void>;
+  /** The names of the networks that nobody was on. */
+  prune(filters: Filters): Promise<readonly string[]>;
+  /** On a running container at once; on others from their next start. `container` is a ref. */
+  connect(ref: string, container: string, request: Omit<EndpointRequest, 'network'>): Promise<void>;
+  disconnect(ref: string, container: string, force: boolean): Promise<void>;
   /** The running containers on a network, with their endpoints. */
   members(network: Network): readonly { readonly container: Container; readonly endpoint: import('../model/network.ts').Endpoint }[];
 };
@@ -146,6 +170,8 @@ export type HostFacts = {
   readonly dataRoot: string;
   readonly backingFilesystem: string;
   readonly defaultRuntime: string;
+  /** The program behind `--init`; undefined: there is none. */
+  readonly init: { readonly version: string; readonly commit: string } | undefined;
   readonly runtimes: Readonly<Record<string, { readonly path: string; readonly version: string; readonly commit: string }>>;
   readonly ipv4Forwarding: boolean;
   readonly addressPools: readonly { readonly base: string; readonly size: number }[];

@@ -28,10 +28,13 @@ export const createContainerStatistics = ({ find, host, lifecycle }: {
   const watched = new Map<string, Watched>();
   let timer: NodeJS.Timeout | undefined;
 
-  const measure = ({ id, state, spec }: Container): Statistics | undefined =>
-    state.status === 'running' || state.status === 'paused'
-      ? host.statistics.read({ id, pid: state.pid, pidStart: state.pidStart, network: spec.networkMode !== 'host' })
-      : undefined;
+  const measure = ({ id, state, spec }: Container): Statistics | undefined => {
+    if (state.status === 'running' || state.status === 'paused') {
+      return host.statistics.read({ id, pid: state.pid, pidStart: state.pidStart, network: spec.networkMode !== 'host' });
+    }
+    host.statistics.forget(id);
+    return undefined;
+  };
 
   const tick = (): void => {
     for (const [id, entry] of watched) {
@@ -62,7 +65,9 @@ export const createContainerStatistics = ({ find, host, lifecycle }: {
 
   const once = (id: string): Sample => {
     const container = find(id);
-    return { container, now: measure(container), before: undefined };
+    const now = measure(container);
+    if (!watched.has(container.id)) host.statistics.forget(container.id);
+    return { container, now, before: undefined };
   };
 
   return {
@@ -71,8 +76,7 @@ export const createContainerStatistics = ({ find, host, lifecycle }: {
       const first = once(id);
       if (!first.now) return first;
       await pause(SECOND, gone);
-      const container = ifThere(() => find(id));
-      return container ? { container, now: measure(container), before: first.now } : { ...first, now: undefined };
+      return { ...(ifThere(() => once(id)) ?? { ...first, now: undefined }), before: first.now };
     },
     follow: (id, sample, gone) =>
       new Promise((resolve) => {

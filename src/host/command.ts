@@ -1,6 +1,7 @@
 import { spawn as spawnProcess, type ChildProcess, type StdioOptions } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { execa } from 'execa';
+import { findProgram } from './program.ts';
 
 /** The one door to other programs: argv arrays, never a shell. A failure names the command, its exit code and its words. */
 
@@ -70,15 +71,19 @@ export const launch = (
 
 /**
  * As `run`, for the few small commands on the way of every call (ip, iptables-restore): the same promise, without
- * the price of execa's comforts. Spawned at once, in the network namespace this thread is in.
+ * the price of execa's comforts. Spawned at once, in the network namespace this thread is in. With `until`, it has done its
+ * work when it prints that, and may take its time to end.
  */
-export const runQuick = (argv: readonly string[], input: string): Promise<string> => {
-  const [file = '', ...args] = argv;
-  const child = spawnProcess(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+export const runQuick = (argv: readonly string[], input: string, until?: string): Promise<string> => {
+  const [name = '', ...args] = argv;
+  const child = spawnProcess(findProgram(name) ?? name, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   return new Promise((resolve, reject) => {
     let [stdout, stderr] = ['', ''];
     const timer = setTimeout(() => child.kill('SIGKILL'), DEFAULT_TIMEOUT);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      if (until !== undefined && stdout.includes(until)) resolve(stdout);
+    });
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     // A command that dies before it has read everything tells why on stderr; EPIPE would say less.
     child.stdin.on('error', () => {});

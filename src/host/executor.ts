@@ -1,11 +1,18 @@
 import fs from 'node:fs';
+import path from 'node:path';
+import { EngineError } from '../model/errors.ts';
+import { isWithin } from '../model/path.ts';
+import { mountSharedMemory, unmountSharedMemory } from './shared-memory.ts';
 import { createNetns, isMountPoint, mountOverlay, unmount, unmountAside } from './syscalls.ts';
 import type { HostObject, KindOf, Operation } from '../operations/operation.ts';
 import { undo } from '../operations/operation.ts';
 import { render } from '../operations/render.ts';
 import type { HostPorts } from './host-port.ts';
+import type { Resolvers } from './dns.ts';
 import type { FirewallOperation, Iptables } from './iptables.ts';
 import { applyLinks, type LinkOperation } from './link.ts';
+import type { PlaceMount, Places } from './places.ts';
+import { mountSubpath, mountVolume, unmountSubpath } from './volume-mount.ts';
 
 /** Names the wish and the tool's own words. */
 export class OperationError extends Error {
@@ -25,27 +32,66 @@ export type Executor = {
  * Ways to the kernel that know nothing of each other run side by side; in each, order is kept.
  * Host ports come first on the way up (they may be refused) and go first on the way down.
  */
-export const createExecutor = ({ iptables, hostPorts }: { iptables: Iptables; hostPorts: HostPorts }): Executor => {
+export const createExecutor = ({ iptables, hostPorts, places, resolvers }: { iptables: Iptables; hostPorts: HostPorts; places: Places; resolvers: Resolvers }): Executor => {
   const up = async (operations: readonly Operation[]): Promise<void> => {
     await Promise.all(operations.map(({ object }) => (object.kind === 'host-port' ? hostPorts.put(object) : undefined)));
-    for (const { object } of operations) addNow(object);
-    await settleAll([links(operations), rules(operations)]);
+    await files(operations);
+    await settleAll([links(operations).then(() => names(operations)), rules(operations)]);
+  };
+
+  /** Name servers listen at an address that their namespace has once its loopback is up. */
+  const names = (operations: readonly Operation[]): Promise<void> =>
+    settleAll(operations.map(({ object }) => (object.kind === 'resolver' ? resolvers.put(object) : Promise.resolve())));
+
+  const files = async (operations: readonly Operation[]): Promise<void> => {
+    const mounting: Promise<void>[] = [];
+    try {
+      for (const { object } of operations) {
+        if (object.kind === 'overlay' || object.kind === 'mount') {
+          const { directory, user, mount } = placeOf(object);
+          const work = places.take(directory, user, mount);
+          if (work) mounting.push(work);
+        } else if (object.kind !== 'subpath') addNow(object);
+      }
+    } catch (error) {
+      await Promise.allSettled(mounting);
+      throw error;
+    }
+    if (mounting.length > 0) await settleAll(mounting);
+    // Parts of volumes, once these are mounted.
+    for (const { object } of operations) if (object.kind === 'subpath') mountSubpath(object);
   };
 
   const down = (operations: readonly Operation[]): Promise<void>[] => {
-    const ports = operations.map(({ object }) => (object.kind === 'host-port' ? hostPorts.drop(object) : undefined));
+    const ports = operations.map(({ object }) =>
+      object.kind === 'host-port' ? hostPorts.drop(object) : object.kind === 'resolver' ? resolvers.drop(object) : undefined,
+    );
     const files = async (): Promise<void> => {
-      // Overlays before the directories that hold them, whatever order they came in.
-      for (const { object } of operations) if (object.kind === 'overlay') await unmountAside(object.merged);
+      // Mounts before the directories that hold them, whatever order they came in.
+      // Each waits for the kernel; together they wait no longer than one.
+      const unmounted = operations.map(async ({ object }) => {
+        if (object.kind === 'subpath') await unmountSubpath(object);
+        else if (object.kind === 'overlay' || object.kind === 'mount') await leavePlace(object);
+      });
+      await settleAll(unmounted);
+      for (const { object } of operations) if (object.kind === 'shared-memory') unmountSharedMemory(object);
       for (const { object } of operations) if (object.kind === 'netns') removeNetns(object);
-      for (const { object } of operations)
-        if (object.kind === 'directory' || object.kind === 'file') await fs.promises.rm(object.path, { recursive: true, force: true });
+      for (const { object } of operations) if (object.kind === 'file') await fs.promises.rm(object.path, { force: true });
+      for (const directory of outermost(operations)) await places.remove(directory);
     };
     return [...ports.map((port) => Promise.resolve(port)), rules(operations), links(operations).then(files, async (error) => { await files(); throw error; })];
   };
 
+  const leavePlace = async (object: KindOf<'overlay' | 'mount'>): Promise<void> => {
+    const { directory, user, mount } = placeOf(object);
+    const left = places.leave(directory, user);
+    if (left) await left;
+    // What an earlier daemon mounted. Whether a volume has other users is seen when all of them are known.
+    else if (object.kind === 'overlay' || object.user === '') await unmountAside(path.join(directory, mount.leaf));
+  };
+
   const links = async (operations: readonly Operation[]): Promise<void> => {
-    const own = operations.filter((operation): operation is LinkOperation => ['netns', 'bridge', 'veth', 'address', 'route'].includes(operation.object.kind));
+    const own = operations.filter((operation): operation is LinkOperation => ['netns', 'bridge', 'veth', 'sysctl', 'address', 'route'].includes(operation.object.kind));
     if (own.length > 0) await applyLinks(own);
   };
 
@@ -70,7 +116,7 @@ export const createExecutor = ({ iptables, hostPorts }: { iptables: Iptables; ho
         if (come.length > 0) await up(come);
       } catch (error) {
         await attempt(undo(operations));
-        throw error instanceof Error && error.name === 'HostPortError' ? error : new OperationError(operations, error);
+        throw error instanceof EngineError || (error instanceof Error && error.name === 'HostPortError') ? error : new OperationError(operations, error);
       }
     },
   };
@@ -88,6 +134,18 @@ const settleAll = async (work: readonly Promise<void>[]): Promise<void> => {
 
 const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));
 
+/** Who uses which directory of ours for it, and what is mounted there. */
+export const placeOf = (object: KindOf<'overlay' | 'mount'>): { readonly directory: string; readonly user: string; readonly mount: PlaceMount } =>
+  object.kind === 'overlay'
+    ? { directory: path.dirname(object.merged), user: 'sandbox', mount: { leaf: path.basename(object.merged), perform: () => addOverlay(object) } }
+    : { directory: path.dirname(object.target), user: object.user, mount: { leaf: path.basename(object.target), perform: () => mountVolume(object) } };
+
+/** The directories among what is to be removed that lie in no other of them. */
+const outermost = (operations: readonly Operation[]): string[] => {
+  const paths = operations.flatMap(({ object }) => (object.kind === 'directory' ? [object.path] : []));
+  return paths.filter((own) => !paths.some((other) => other !== own && isWithin(other, own)));
+};
+
 /** What a system call or two makes. */
 const addNow = (object: HostObject): void => {
   switch (object.kind) {
@@ -97,23 +155,25 @@ const addNow = (object: HostObject): void => {
     case 'file':
       fs.writeFileSync(object.path, object.content, { mode: object.mode });
       break;
-    case 'overlay':
-      addOverlay(object);
+    case 'shared-memory':
+      mountSharedMemory(object);
       break;
     case 'netns':
       fs.mkdirSync(object.path.slice(0, object.path.lastIndexOf('/')), { recursive: true });
       removeNetns(object);
       createNetns(object.path);
       break;
-    case 'sysctl':
-      fs.writeFileSync(`/proc/sys/${object.key.replaceAll('.', '/')}`, object.value);
-      break;
+    case 'overlay':
+    case 'mount':
+    case 'subpath':
     case 'bridge':
     case 'veth':
+    case 'sysctl':
     case 'address':
     case 'route':
     case 'chain':
     case 'rule':
+    case 'resolver':
     case 'host-port':
       break;
   }

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { controllersOf, createFacts, engineId, filesystemOf, parseOsRelease, parseVersion } from './facts.ts';
+import { controllersOf, createFacts, engineId, filesystemOf, parseOsRelease, parseVersion, parseInitVersion } from './facts.ts';
 
 test('this machine', async (t) => {
   const dataRoot = fs.mkdtempSync(path.join(os.tmpdir(), 'facts-'));
@@ -55,4 +55,9 @@ test('controllers of cgroup v1', () => {
 test('file systems', () => {
   assert.match(filesystemOf('/'), /^[a-z0-9]+$/);
   assert.equal(filesystemOf('/proc'), '<unknown>');
+});
+
+test('the version of an init', () => {
+  assert.deepEqual(parseInitVersion('tini version 0.19.0\n'), { version: '0.19.0', commit: '' });
+  assert.deepEqual(parseInitVersion('tini version 0.19.0 - git.de40ad0\n'), { version: '0.19.0', commit: 'de40ad0' });
 });

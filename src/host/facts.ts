@@ -3,7 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { run } from './command.ts';
-import { findProgram } from './prepare.ts';
+import { findInit } from './machine.ts';
+import { findProgram } from './program.ts';
 
 type Pool = { readonly base: string; readonly size: number };
 type Runtime = { readonly path: string; readonly version: string; readonly commit: string };
@@ -28,6 +29,7 @@ export const createFacts = ({ dataRoot, defaultRuntime, addressPools }: { dataRo
     addressPools,
   };
   const versions = createVersions();
+  const versionOfInit = createInitVersion();
   return async () => ({
     ...fixed,
     hostname: os.hostname(),
@@ -35,6 +37,7 @@ export const createFacts = ({ dataRoot, defaultRuntime, addressPools }: { dataRo
     memory: os.totalmem(),
     cgroupControllers: cgroupVersion === '2' ? textOf(CONTROLLERS).trim().split(' ') : controllersOf(textOf('/proc/cgroups')),
     runtimes: await versions([...new Set([defaultRuntime, ...RUNTIMES])]),
+    init: await versionOfInit(findInit()),
     // Read by the thread that asks, in that thread's network namespace; see host-routes.ts.
     ipv4Forwarding: textOf('/proc/sys/net/ipv4/ip_forward').trim() === '1',
     // The directory is itself open while it is read.
@@ -108,6 +111,24 @@ const createVersions = () => {
       runtimes[name] = { path: name, ...(await version) };
     }
     return runtimes;
+  };
+};
+
+/** `tini version 0.19.0`, and perhaps ` - git.de40ad0`; '' for one that does not say. */
+export const parseInitVersion = (text: string): { readonly version: string; readonly commit: string } => ({
+  version: /\bversion (\S+)/.exec(text)?.[1] ?? '',
+  commit: / git\.(\S+)/.exec(text)?.[1] ?? '',
+});
+
+const createInitVersion = () => {
+  let known: { readonly program: string; readonly version: ReturnType<typeof parseInitVersion> } | undefined;
+  return async (program: string | undefined): Promise<ReturnType<typeof parseInitVersion> | undefined> => {
+    if (program === undefined) return undefined;
+    if (known?.program !== program) {
+      const { stdout } = await run([program, '--version'], { timeout: 10_000 }).catch(() => ({ stdout: '' }));
+      known = { program, version: parseInitVersion(stdout) };
+    }
+    return known.version;
   };
 };
 

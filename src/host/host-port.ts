@@ -97,7 +97,7 @@ const holdUdp = (object: HostPort): Promise<() => void> =>
         known.timer.refresh();
         return known.upstream;
       }
-      const upstream = dgram.createSocket('udp4');
+      const upstream = dgram.createSocket(object.address.includes(':') ? 'udp6' : 'udp4');
       upstream.on('message', (message) => socket.send(message, back.port, back.address));
       upstream.on('error', () => forget(key));
       clients.set(key, { upstream, timer: setTimeout(() => forget(key), UDP_IDLE_MS).unref() });

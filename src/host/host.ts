@@ -1,25 +1,37 @@
 import fs from 'node:fs';
-import type { KindOf, Operation } from '../operations/operation.ts';
+import path from 'node:path';
+import type { Family, KindOf, Operation } from '../operations/operation.ts';
 import { changesOf } from './changes.ts';
 import { now, timeOfMilliseconds } from './clock.ts';
-import { copyUp } from './copy-up.ts';
-import { createExecutor, addOverlay } from './executor.ts';
+import { copyUp, isBeneath, mayBeIn } from './copy-up.ts';
+import { createResolvers, type Lookup } from './dns.ts';
+import { createExecutor, placeOf } from './executor.ts';
 import { createHostPorts } from './host-port.ts';
 import { createIptables } from './iptables.ts';
 import { observe } from './observe.ts';
-import { findProgram } from './prepare.ts';
+import { isFrozen } from './freezer.ts';
+import { createPlaces } from './places.ts';
+import { createVolumeFiles } from './volume-files.ts';
+import { hasDevice } from './netlink.ts';
+import { hostRanges } from './host-routes.ts';
+import { forwardPackets, isForwarding } from './prepare.ts';
+import { findProgram } from './program.ts';
+import { createMemoryWatches } from './oom.ts';
 import { createProcesses } from './process.ts';
+import { sweepTrash } from './remove-tree.ts';
 import { sizeOf } from './disk-usage.ts';
 import { deviceNodes, makeBeneath, readBeneath } from './rootfs.ts';
 import { createSeccompCache } from './seccomp-cache.ts';
 import { createStatistics } from './statistics.ts';
-import { unmountAside } from './syscalls.ts';
+import { mountWords } from './syscalls.ts';
 import { openTree } from './tree.ts';
 
 /** The machine, as the engine knows it: one object that the composition root hands out in parts. */
-export const createHost = ({ dataRoot, execRoot }: { dataRoot: string; execRoot: string }) => {
+export const createHost = ({ dataRoot, execRoot, lookup }: { dataRoot: string; execRoot: string; /** What containers are told of names. */ lookup: Lookup }) => {
   const iptables = createIptables();
-  const executor = createExecutor({ iptables, hostPorts: createHostPorts() });
+  const places = createPlaces({ trash: path.join(dataRoot, 'tmp') });
+  const volumeFiles = createVolumeFiles({ dataRoot, places });
+  const executor = createExecutor({ iptables, hostPorts: createHostPorts(), places, resolvers: createResolvers(lookup) });
   const processes = createProcesses({
     execRoot,
     now: (milliseconds) => (milliseconds === undefined ? now() : timeOfMilliseconds(milliseconds)),
@@ -31,14 +43,28 @@ export const createHost = ({ dataRoot, execRoot }: { dataRoot: string; execRoot:
     execute: (operations: readonly Operation[]) => executor.execute(operations),
     attempt: (operations: readonly Operation[]) => executor.attempt(operations),
     processes,
+    memory: createMemoryWatches(),
     statistics: createStatistics(now),
     firewall: iptables,
-    observe: (keep: ReadonlySet<string>) => observe({ dataRoot, execRoot, keep }),
+    hostRanges,
+    hasDevice,
+    isForwarding,
+    forwardPackets: (family: Family): void => void forwardPackets(family),
+    observe: (keep: ReadonlySet<string>, keepVolumes: boolean) => observe({ dataRoot, execRoot, keep, keepVolumes }),
+    sweepTrash: () => sweepTrash(path.join(dataRoot, 'tmp')),
+    visit: (wishes: readonly KindOf<'overlay' | 'mount' | 'directory'>[]) =>
+      places.visit(wishes.map((wish) => (wish.kind === 'directory' ? { directory: wish.path, mount: undefined } : placeOf(wish)))),
     pathExists: (at: string) => fs.existsSync(at),
     sizeOf,
     openTree,
     changesOf,
     copyUp,
+    isBeneath,
+    mayBeIn,
+    mountWords,
+    isFrozen,
+    volumeFiles,
+    mendMoves: volumeFiles.mendMoves,
     readBeneath,
     makeBeneath,
     deviceNodes,
@@ -49,8 +75,6 @@ export const createHost = ({ dataRoot, execRoot }: { dataRoot: string; execRoot:
     isDirectory: (at: string): boolean => fs.statSync(at, { throwIfNoEntry: false })?.isDirectory() ?? false,
     resolvConf: (): string => textOf('/etc/resolv.conf'),
     hostname: (): string => textOf('/proc/sys/kernel/hostname').trim(),
-    mountOverlay: (object: KindOf<'overlay'>) => addOverlay(object),
-    unmountOverlay: ({ merged }: KindOf<'overlay'>) => unmountAside(merged),
     /** The kernel's range for ports that nobody asked for by number, in the daemon's network namespace. */
     ephemeralPorts: (): { first: number; last: number } => {
       const [first = 32768, last = 60999] = textOf('/proc/sys/net/ipv4/ip_local_port_range').trim().split(/\s+/).map(Number);

@@ -106,8 +106,16 @@ const stillNeeded = (operations: readonly FirewallOperation[], there: ReadonlyMa
 
 const restore = async (family: Family, tables: ReadonlyMap<string, readonly string[]>): Promise<void> => {
   const text = [...tables].map(([table, lines]) => `*${table}\n${lines.map(checked).join('\n')}\nCOMMIT\n`).join('');
-  await runQuick([TOOLS[family][0], '--wait', '--noflush'], text);
+  await runQuick([TOOLS[family][0], '--wait', '--noflush', '--verbose'], `${text}${DONE}${' '.repeat(STDIO_BUFFER)}\n`, DONE);
 };
+
+/**
+ * A comment, which --verbose prints when it is its turn: after the last COMMIT has succeeded. The tool does not end for
+ * three times as long where rules were removed, because the kernel keeps it until nobody looks at them any more. It is
+ * padded, or the C library would keep it to itself until that end.
+ */
+const DONE = '# berth: done';
+const STDIO_BUFFER = 8192;
 
 /** The input of iptables-restore is a grammar: a line break in a word would be a rule of its own. */
 const checked = (line: string): string => {

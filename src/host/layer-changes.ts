@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { messageOf } from '../model/errors.ts';
@@ -16,6 +17,11 @@ const tarArgs = [
 export const layerOf = (upper: string): Readable => Readable.from(layerBytes(upper), { objectMode: false, highWaterMark: 1024 * 1024 });
 
 async function* layerBytes(upper: string): AsyncGenerator<Buffer> {
+  if (!existsSync(upper)) {
+    // A container that never ran has changed nothing.
+    yield endOfTar;
+    return;
+  }
   const names = (await readdir(upper, { encoding: 'buffer' })).sort(Buffer.compare);
   const child = stream(['tar', `--directory=${upper}`, ...tarArgs], { stdio: ['pipe', 'pipe', 'pipe'], env: { LC_ALL: 'C', TAR_OPTIONS: '' } });
   const { stdin, stdout, stderr } = child;

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import os from 'node:os';
-import { findProgram } from './prepare.ts';
+import { findProgram } from './program.ts';
 
 /** What the runtime spec has to know of the machine; read once. */
 export type Machine = {
@@ -39,9 +39,12 @@ export const readMachine = (): Machine => {
     cpus: lineOf('/sys/devices/system/cpu/online'),
     memoryNodes: lineOf('/sys/devices/system/node/online') || '0',
     blkioWeight: ['blkio/blkio.weight', 'blkio/blkio.bfq.weight', 'init.scope/io.weight'].some((file) => fs.existsSync(`/sys/fs/cgroup/${file}`)),
-    initPath: ['docker-init', 'tini-static', 'tini', 'catatonit'].map(findProgram).find((found) => found !== undefined),
+    initPath: findInit(),
   };
 };
+
+/** One that needs no libraries comes first: it is to run in any container. */
+export const findInit = (): string | undefined => ['docker-init', 'tini-static', 'tini', 'catatonit'].map(findProgram).find((found) => found !== undefined);
 
 const lineOf = (file: string): string => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : '');
 

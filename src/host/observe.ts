@@ -2,6 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { HostObject } from '../operations/operation.ts';
 import { run } from './command.ts';
+import { mountPoints } from './syscalls.ts';
+import { BRIDGE_ALIAS } from './link.ts';
 
 export type Observed = {
   /** Those of the wanted objects that the host does not have. */
@@ -10,41 +12,51 @@ export type Observed = {
   leftovers(wanted: readonly HostObject[]): HostObject[];
 };
 
-type Link = { readonly ifname: string; readonly master?: string; readonly address?: string };
+type Link = { readonly ifname: string; readonly master?: string; readonly ifalias?: string };
 
 /**
  * Looks at what is there: links of the daemon's network namespace, namespaces, mounts and directories under the two
  * roots. Rules are compared elsewhere, chain by chain, for their order counts; host ports are held by a process, and a
  * daemon that has just begun holds none. What is inside a sandbox came and goes with its namespace.
  */
-export const observe = async ({ dataRoot, execRoot, keep }: {
+export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
   dataRoot: string;
   execRoot: string;
   /** Names under DATA_ROOT/overlay2 that are no container's. */
   keep: ReadonlySet<string>;
+  /** Nothing is known of volumes (the state is new): what is there is not ours to remove. */
+  keepVolumes: boolean;
 }): Promise<Observed> => {
   const [bridges, veths] = await Promise.all([links('bridge'), links('veth')]);
   const mounts = mountPoints();
   const netnsRoot = path.join(execRoot, 'netns');
-  const linkNames = new Set([...bridges, ...veths].map(({ ifname }) => ifname));
+  const bridgeNames = new Set(bridges.map(({ ifname }) => ifname));
+  const masters = new Map(veths.map(({ ifname, master = '' }) => [ifname, master]));
 
   const has = (object: HostObject): boolean => {
     switch (object.kind) {
       case 'directory':
       case 'file':
         return fs.existsSync(object.path);
-      case 'overlay':
-        return mounts.has(object.merged);
+      case 'subpath':
+        return mounts.has(object.target);
+      case 'shared-memory':
       case 'netns':
         return mounts.has(object.path);
       case 'bridge':
+        return bridgeNames.has(object.name);
       case 'veth':
-        return linkNames.has(object.name);
+        // One whose bridge was lost is in none, or in another's.
+        return masters.get(object.name) === object.bridge;
+      case 'sysctl':
       case 'address':
       case 'route':
         return mounts.has(object.netns);
-      case 'sysctl':
       case 'host-port':
+      case 'resolver':
+      // Counted by the daemon: one that has just begun knows of no user.
+      case 'overlay':
+      case 'mount':
         return false;
       case 'chain':
       case 'rule':
@@ -53,18 +65,31 @@ export const observe = async ({ dataRoot, execRoot, keep }: {
   };
 
   return {
-    missing: (wanted) => wanted.filter((object) => !has(object)),
+    missing(wanted) {
+      const lost = new Set(wanted.flatMap((object) => (object.kind === 'veth' && !has(object) ? [`${object.netns} ${object.device}`] : [])));
+      const wasOn = (object: HostObject): boolean => (object.kind === 'address' || object.kind === 'route') && lost.has(`${object.netns} ${object.device}`);
+      return wanted.filter((object) => !has(object) || wasOn(object));
+    },
     leftovers(wanted) {
-      const paths = new Set(wanted.flatMap((object) => (object.kind === 'directory' || object.kind === 'netns' ? [object.path] : object.kind === 'overlay' ? [object.merged] : [])));
+      const paths = new Set(wanted.flatMap((object) => (object.kind === 'directory' || object.kind === 'netns' || object.kind === 'shared-memory' ? [object.path] : object.kind === 'overlay' ? [object.merged] : object.kind === 'mount' || object.kind === 'subpath' ? [object.target] : [])));
       const names = new Set(wanted.flatMap((object) => (object.kind === 'veth' || object.kind === 'bridge' ? [object.name] : [])));
       const ourBridges = new Set(wanted.flatMap((object) => (object.kind === 'bridge' ? [object.name] : [])));
+      const astray = new Set(wanted.flatMap((object) => (object.kind === 'veth' && masters.has(object.name) && !has(object) ? [object.name] : [])));
       const overlays = path.join(dataRoot, 'overlay2');
+      const volumes = path.join(dataRoot, 'volumes');
       return [
         ...veths
-          .filter(({ ifname, master }) => /^veth[0-9a-f]{7}$/.test(ifname) && master !== undefined && ourBridges.has(master) && !names.has(ifname))
-          .map(({ ifname, master = '' }): HostObject => ({ kind: 'veth', name: ifname, bridge: master, netns: '', device: '', mac: '', mtu: 0 })),
+          .filter(({ ifname, master }) => astray.has(ifname) || (/^veth[0-9a-f]{7}$/.test(ifname) && master !== undefined && ourBridges.has(master) && !names.has(ifname)))
+          .map(({ ifname, master = '' }): HostObject => ({ kind: 'veth', name: ifname, bridge: master, netns: '', device: '', mac: '', mtu: 0, ipv6: false })),
+        ...bridges
+          .filter(({ ifname, ifalias = '' }) => ifalias.startsWith(BRIDGE_ALIAS) && !names.has(ifname))
+          .map(({ ifname, ifalias = '' }): HostObject => ({ kind: 'bridge', name: ifname, addresses: [], mtu: 0, mac: '', networkId: ifalias.slice(BRIDGE_ALIAS.length) })),
         ...[...mounts].filter((at) => at.startsWith(`${overlays}/`) && at.endsWith('/merged') && !paths.has(at)).map((merged): HostObject => ({ kind: 'overlay', lower: [], upper: '', work: '', merged })),
+        ...[...mounts].filter((at) => at.startsWith(`${volumes}/`) && !paths.has(at)).sort().reverse().map((target): HostObject => ({ kind: 'mount', type: '', source: '', target, options: '', user: '' })),
+        ...entries(path.join(execRoot, 'subpaths')).filter((at) => !paths.has(at)).map((target): HostObject => ({ kind: 'subpath', volume: '', path: '', target })),
+        ...entries(path.join(execRoot, 'shm')).filter((at) => !paths.has(at)).map((at): HostObject => ({ kind: 'shared-memory', path: at, size: 0 })),
         ...entries(netnsRoot).filter((at) => !paths.has(at)).map((at): HostObject => ({ kind: 'netns', path: at })),
+        ...(keepVolumes ? [] : entries(volumes).filter((at) => !paths.has(at)).map(directory)),
         ...entries(path.join(dataRoot, 'containers')).filter((at) => !paths.has(at)).map(directory),
         ...entries(overlays).filter((at) => !paths.has(at) && !keep.has(path.basename(at))).map(directory),
       ];
@@ -80,14 +105,3 @@ const links = async (type: string): Promise<readonly Link[]> => {
   const { stdout } = await run(['ip', '-json', 'link', 'show', 'type', type]);
   return stdout.trim() === '' ? [] : (JSON.parse(stdout) as Link[]);
 };
-
-const mountPoints = (): Set<string> =>
-  new Set(
-    fs
-      .readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .flatMap((line) => {
-        const at = line.split(' ')[4];
-        return at === undefined ? [] : [at.replace(/\\(\d{3})/g, (_all, octal: string) => String.fromCharCode(parseInt(octal, 8)))];
-      }),
-  );

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { systemError } from '../model/errors.ts';
+import type { Family } from '../model/network.ts';
 import { libc, mountCgroup } from './syscalls.ts';
 
 /** What has to be true of the machine before the first container. */
@@ -17,11 +18,15 @@ export const lockRoot = (root: string): void => {
   if (flock(fd, LOCK_EX | LOCK_NB) !== 0) throw systemError(`another berthd is running with ${root}`);
 };
 
-/** Turns the kernel's forwarding on in the daemon's own network namespace. True when it was off. */
-export const forwardPackets = (): boolean => {
-  const file = '/proc/sys/net/ipv4/ip_forward';
-  if (fs.readFileSync(file, 'utf8').trim() === '1') return false;
-  fs.writeFileSync(file, '1');
+const FORWARDING = { ipv4: '/proc/sys/net/ipv4/ip_forward', ipv6: '/proc/sys/net/ipv6/conf/all/forwarding' } as const;
+
+/** Whether the kernel forwards packets in the daemon's own network namespace. */
+export const isForwarding = (family: Family): boolean => fs.readFileSync(FORWARDING[family], 'utf8').trim() === '1';
+
+/** Turns that on. True when it was off. */
+export const forwardPackets = (family: Family = 'ipv4'): boolean => {
+  if (isForwarding(family)) return false;
+  fs.writeFileSync(FORWARDING[family], '1');
   return true;
 };
 
@@ -58,17 +63,3 @@ export const makeInitLayer = (diff: string): void => {
   const mtab = path.join(diff, 'etc/mtab');
   if (!fs.lstatSync(mtab, { throwIfNoEntry: false })) fs.symlinkSync('/proc/mounts', mtab);
 };
-
-/** Where programs are looked for: PATH, and where Debian has those that root runs. */
-export const findProgram = (name: string): string | undefined =>
-  [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
-    .filter((directory) => directory.startsWith('/'))
-    .map((directory) => path.join(directory, name))
-    .find((file) => {
-      try {
-        fs.accessSync(file, fs.constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });

@@ -255,14 +255,16 @@ export const createProcesses = ({
       listener: Listener,
     ): Promise<Running | { readonly exit: Exit } | undefined> {
       if (!fs.existsSync(path.join(directoryOf(id), 'hold'))) return exitFound(exitOf(id));
-      const alive = startTimeOf(was.pid) === was.pidStart;
+      const pid = was.pid || (readEnd(id, 'pid') ?? 0);
+      const pidStart = was.pidStart || (startTimeOf(pid) ?? 0);
+      const alive = pid !== 0 && startTimeOf(pid) === pidStart;
       const shell = readEnd(id, 'shell');
       // Neither the process, nor the one who would write down how it ended.
       if (!alive && exitOf(id) === undefined && (shell === undefined || !isOurShell(shell, id))) return undefined;
       const keeper = readEnd(id, 'keeper');
-      const wires = keeper === undefined ? pipesOf(id, was.tty, was.stdin, () => was.pid) : isOurShell(keeper, id) ? terminalWires(copyDescriptor(keeper, 3)) : undefined;
+      const wires = keeper === undefined ? pipesOf(id, was.tty, was.stdin, () => pid) : isOurShell(keeper, id) ? terminalWires(copyDescriptor(keeper, 3)) : undefined;
       if (!wires) return exitFound(exitOf(id));
-      return { pid: was.pid, pidStart: was.pidStart, ...follow(id, wires, listener) };
+      return { pid, pidStart, ...follow(id, wires, listener) };
     },
     signal(pid: number, pidStart: number, signal: number): void {
       if (pid <= 0 || startTimeOf(pid) !== pidStart) return;
@@ -279,7 +281,18 @@ export const createProcesses = ({
       await run([runtimePath(runtime), '--root', runtimeRoot, 'resume', containerId]);
     },
     async update(containerId: string, runtime: string, resources: JsonObject): Promise<void> {
-      await run([runtimePath(runtime), '--root', runtimeRoot, 'update', '--resources', '/dev/stdin', containerId], { input: JSON.stringify(resources) });
+      // In a file: the runtime opens what it is given by name, and a pipe of Node's has none.
+      const file = path.join(directoryOf(containerId), 'resources.json');
+      fs.writeFileSync(file, JSON.stringify(resources), { mode: 0o600 });
+      try {
+        await run([runtimePath(runtime), '--root', runtimeRoot, 'update', '--resources', file, containerId]);
+      } catch (error) {
+        const { exitCode, stderr = '' } = error as { exitCode?: number; stderr?: string };
+        if (exitCode === undefined) throw error;
+        throw systemError(`${runtime} did not terminate successfully: exit status ${exitCode}: ${stderr.trim()}\n: unknown`, error);
+      } finally {
+        fs.rmSync(file, { force: true });
+      }
     },
     async pids(containerId: string): Promise<readonly number[]> {
       const first = readEnd(containerId, 'pid');

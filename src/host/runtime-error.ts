@@ -21,8 +21,11 @@ const PREFIX = {
 export const startFailure = (log: string, what: keyof typeof PREFIX, args: readonly string[]): StartError => {
   const words = lastMessage(log);
   const { text, exitCode } = explain(words, args[0] ?? '');
-  return new StartError(`${PREFIX[what]}${text}: unknown`, exitCode);
+  const advice = text.endsWith(': not a directory') ? `: ${MOUNT_ADVICE}` : '';
+  return new StartError(`${PREFIX[what]}${text}: unknown${advice}`, exitCode);
 };
+
+const MOUNT_ADVICE = 'Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type';
 
 /** Exported for its tests. */
 export const explain = (words: string, command: string): { text: string; exitCode: number } => {
@@ -32,6 +35,15 @@ export const explain = (words: string, command: string): { text: string; exitCod
   if (/executable file .* not found in \$PATH/.test(words)) return { text: `exec: ${quoted}: executable file not found in $PATH`, exitCode: 127 };
   if (/^(open executable|exec): .*(permission denied|operation not permitted|is a directory)|open executable: (Permission denied|Operation not permitted)|access .*Permission denied/i.test(words))
     return { text: `exec: ${quoted}: permission denied`, exitCode: 126 };
+  const [, source, target = '', reason = ''] = /^mount `(.*)` to `(.*)`: (.*)$/.exec(words) ?? [];
+  if (source !== undefined) {
+    const at = `/${target.replace(/^\//, '')}`;
+    const flags = source === 'tmpfs' ? '0xe' : '0x5000';
+    return {
+      text: `error during container init: error mounting ${JSON.stringify(source)} to rootfs at ${JSON.stringify(at)}: mount ${source}:${at} (via /proc/self/fd/6), flags: ${flags}: ${reason.toLowerCase()}`,
+      exitCode: reason === 'Not a directory' ? 127 : 128,
+    };
+  }
   const runc = /(?:runc (?:create|run|exec) failed: )?unable to start container process: (.*)$/.exec(words);
   return { text: runc?.[1] ?? words, exitCode: 128 };
 };

@@ -1,6 +1,6 @@
 import os from 'node:os';
 import type { IoCount, NetworkCount, Statistics, Traffic } from '../model/statistics.ts';
-import { cgroupOf, readNumber, readTable, readText, type Cgroup } from './cgroup.ts';
+import { cgroupOf, keepFiles, parseNumber, parseTable, readText, type Cgroup, type KeptFiles } from './cgroup.ts';
 
 export type Measured = {
   readonly id: string;
@@ -11,38 +11,49 @@ export type Measured = {
   readonly network: boolean;
 };
 
-/** Reads what containers use straight from the kernel's files: no command, no thread, some ten small reads each. */
+/** Reads what containers use straight from the kernel's files: no command, no thread, a dozen small reads each. */
 export const createStatistics = (now: () => string) => {
   // Where a container's cgroup is does not change while it runs.
-  const known = new Map<string, { readonly pidStart: number; readonly cgroup: Cgroup }>();
+  const known = new Map<string, { readonly pidStart: number; readonly cgroup: Cgroup; readonly files: KeptFiles }>();
 
-  const cgroupFor = ({ id, pid, pidStart }: Measured): Cgroup | undefined => {
+  const forget = (id: string): void => {
+    known.get(id)?.files.close();
+    known.delete(id);
+  };
+
+  const knownFor = ({ id, pid, pidStart }: Measured) => {
     const found = known.get(id);
-    if (found?.pidStart === pidStart) return found.cgroup;
+    if (found?.pidStart === pidStart) return found;
+    forget(id);
     const cgroup = cgroupOf(id, pid);
-    if (cgroup) known.set(id, { pidStart, cgroup });
-    return cgroup;
+    if (!cgroup) return undefined;
+    const made = { pidStart, cgroup, files: keepFiles() };
+    known.set(id, made);
+    return made;
   };
 
   return {
     /** undefined: it runs no more. */
     read(container: Measured): Statistics | undefined {
-      const cgroup = cgroupFor(container);
-      if (!cgroup) return undefined;
-      const at = (controller: string, file: string): string => `${cgroup.directory(controller) ?? '/nonexistent'}/${file}`;
-      const networks = container.network ? networksOf(readText(`/proc/${container.pid}/net/dev`) ?? '') : undefined;
-      const measured = cgroup.version === '1' ? first(at) : second(at);
+      const found = knownFor(container);
+      if (!found) return undefined;
+      const { cgroup, files } = found;
+      const read: Read = (controller, file) => files.read(`${cgroup.directory(controller) ?? '/nonexistent'}/${file}`);
+      const measured = cgroup.version === '1' ? first(read) : second(read);
       if (!measured) {
-        known.delete(container.id);
+        forget(container.id);
         return undefined;
       }
+      // Not kept open: it would keep the network namespace, too.
+      const networks = container.network ? networksOf(readText(`/proc/${container.pid}/net/dev`) ?? '') : undefined;
       return { at: now(), ...measured, networks };
     },
-    forget: (id: string): void => void known.delete(id),
+    /** Nobody asks after it for the time being. */
+    forget,
   };
 };
 
-type Place = (controller: string, file: string) => string;
+type Read = (controller: string, file: string) => string | undefined;
 type Counts = Omit<Statistics, 'at' | 'networks'>;
 
 const MACHINE_MEMORY = os.totalmem();
@@ -51,17 +62,19 @@ const TICK = 10_000_000;
 
 const limitOf = (limit: number): number => (limit === 0 || limit > MACHINE_MEMORY ? MACHINE_MEMORY : limit);
 
-const first = (at: Place): Counts | undefined => {
-  const total = readText(at('cpuacct', 'cpuacct.usage'));
-  if (total === undefined) return undefined;
-  const ticks = readTable(at('cpuacct', 'cpuacct.stat'));
-  const throttling = readTable(at('cpu', 'cpu.stat'));
-  const details = readTable(at('memory', 'memory.stat'));
+const first = (read: Read): Counts | undefined => {
+  const perCpu = read('cpuacct', 'cpuacct.usage_percpu')?.trim().split(' ').map(Number);
+  if (!perCpu) return undefined;
+  const table = (controller: string, file: string) => parseTable(read(controller, file) ?? '');
+  const number = (file: string): number => parseNumber(read('memory', file));
+  const ticks = table('cpuacct', 'cpuacct.stat');
+  const throttling = table('cpu', 'cpu.stat');
+  const details = table('memory', 'memory.stat');
   return {
-    pids: pidsOf(at),
+    pids: pidsOf(read),
     cpu: {
-      total: Number(total),
-      perCpu: (readText(at('cpuacct', 'cpuacct.usage_percpu')) ?? '').trim().split(' ').map(Number),
+      total: perCpu.reduce((sum, usage) => sum + usage, 0),
+      perCpu,
       kernel: (ticks['system'] ?? 0) * TICK,
       user: (ticks['user'] ?? 0) * TICK,
       system: systemTime(),
@@ -71,22 +84,23 @@ const first = (at: Place): Counts | undefined => {
       throttledTime: throttling['throttled_time'] ?? 0,
     },
     memory: {
-      usage: readNumber(at('memory', 'memory.usage_in_bytes')),
-      peak: readNumber(at('memory', 'memory.max_usage_in_bytes')),
-      failures: readNumber(at('memory', 'memory.failcnt')),
-      limit: limitOf(readNumber(at('memory', 'memory.limit_in_bytes'))),
+      usage: number('memory.usage_in_bytes'),
+      peak: number('memory.max_usage_in_bytes'),
+      failures: number('memory.failcnt'),
+      limit: limitOf(details['hierarchical_memory_limit'] ?? 0),
       details: only(details, MEMORY_1),
     },
-    io: { bytes: blkio(at, 'io_service_bytes'), operations: blkio(at, 'io_serviced') },
+    io: { bytes: blkio(read, 'io_service_bytes'), operations: blkio(read, 'io_serviced') },
   };
 };
 
-const second = (at: Place): Counts | undefined => {
-  const current = readText(at('', 'memory.current'));
+const second = (read: Read): Counts | undefined => {
+  const current = read('', 'memory.current');
   if (current === undefined) return undefined;
-  const cpu = readTable(at('', 'cpu.stat'));
+  const table = (file: string) => parseTable(read('', file) ?? '');
+  const cpu = table('cpu.stat');
   return {
-    pids: pidsOf(at),
+    pids: pidsOf(read),
     cpu: {
       total: (cpu['usage_usec'] ?? 0) * 1000,
       perCpu: undefined,
@@ -101,18 +115,21 @@ const second = (at: Place): Counts | undefined => {
     memory: {
       usage: Number(current),
       peak: undefined,
-      failures: readTable(at('', 'memory.events'))['oom'] ?? 0,
-      limit: limitOf(readNumber(at('', 'memory.max'))),
-      details: only(readTable(at('', 'memory.stat')), MEMORY_2),
+      failures: table('memory.events')['oom'] ?? 0,
+      limit: limitOf(parseNumber(read('', 'memory.max'))),
+      details: only(table('memory.stat'), MEMORY_2),
     },
-    io: ioStat(readText(at('', 'io.stat')) ?? ''),
+    io: ioStat(read('', 'io.stat') ?? ''),
   };
 };
 
-const pidsOf = (at: Place): Statistics['pids'] => ({
-  current: readNumber(at('pids', 'pids.current')),
-  limit: readNumber(at('pids', 'pids.max')) || undefined,
+const pidsOf = (read: Read): Statistics['pids'] => ({
+  current: parseNumber(read('pids', 'pids.current')),
+  limit: limited(parseNumber(read('pids', 'pids.max'))),
 });
+
+// As many as the kernel has numbers for is no limit either.
+const limited = (pids: number): number | undefined => (pids > 0 && pids < 4_194_304 ? pids : undefined);
 
 const ONLINE = os.availableParallelism();
 
@@ -150,18 +167,13 @@ const MEMORY_2 = [
   'workingset_nodereclaim', 'workingset_refault',
 ];
 
-/** The scheduler's own count where there is one, or that of the throttling layer. */
-const blkio = (at: Place, name: string): readonly IoCount[] => {
-  for (const layer of ['bfq', 'throttle']) {
-    const found = parseBlkio(readText(at('blkio', `blkio.${layer}.${name}_recursive`)) ?? '');
-    if (found.length > 0) return found;
-  }
-  return [];
-};
+/** What the throttling layer counts, which all input and output passes; where there is none, the scheduler. */
+const blkio = (read: Read, name: string): readonly IoCount[] =>
+  parseBlkio(read('blkio', `blkio.throttle.${name}_recursive`) ?? read('blkio', `blkio.bfq.${name}_recursive`) ?? '');
 
 /** `8:0 Read 4096` lines; `Total 4096` is of no device. */
 export const parseBlkio = (text: string): readonly IoCount[] =>
-  [...text.matchAll(/^(\d+):(\d+) (\w+) (\d+)$/gm)].map(([, major, minor, operation = '', value]) => ({
+  text.startsWith('Total') ? [] : [...text.matchAll(/^(\d+):(\d+) (\w+) (\d+)$/gm)].map(([, major, minor, operation = '', value]) => ({
     major: Number(major),
     minor: Number(minor),
     operation,

@@ -14,6 +14,9 @@ const c = {
   ioctl: libc.func('int ioctl(int fd, ulong request, void *argument)'),
   syscall: libc.func('long syscall(long number, long a, long b, long c)'),
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
+  renameat2: libc.func('int renameat2(int from, const char *source, int to, const char *target, uint flags)'),
+  statfs: libc.func('int statfs(const char *path, void *result)'),
+  strerror: libc.func('const char *strerror(int number)'),
 };
 
 const MS_RDONLY = 1;
@@ -22,6 +25,8 @@ const MS_BIND = 4096;
 const MS_REC = 16384;
 const MS_PRIVATE = 1 << 18;
 const MNT_DETACH = 2;
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
 const CLONE_NEWNET = 0x40000000;
 const TIOCSWINSZ = 0x5414;
 const F_GETFL = 3;
@@ -74,11 +79,75 @@ export const unmountAside = (target: string): Promise<void> =>
     });
   });
 
-/** Whether a file system other than its parent's begins at a directory. */
-export const isMountPoint = (directory: string): boolean => {
-  const stat = fs.statSync(directory, { throwIfNoEntry: false });
-  return stat !== undefined && stat.dev !== fs.statSync(`${directory}/..`).dev;
+export type MountCall = { readonly source: string; readonly target: string; readonly type: string; readonly flags: number; readonly data: string };
+
+/** mount(2), on a thread of its own. What the kernel has against it, as Go words it; undefined: it is mounted. */
+export const mountAside = ({ source, target, type, flags, data }: MountCall): Promise<string | undefined> =>
+  new Promise((resolve, reject) => {
+    c.mount.async(orNull(source), target, orNull(type), flags, orNull(data), (error: Error | null, result: number) => {
+      if (error) reject(error);
+      else resolve(result === -1 ? errnoWords() : undefined);
+    });
+  });
+
+/** The same, at once. */
+export const mountNow = ({ source, target, type, flags, data }: MountCall): string | undefined =>
+  c.mount(orNull(source), target, orNull(type), flags, orNull(data)) === -1 ? errnoWords() : undefined;
+
+const orNull = (text: string): string | null => (text === '' ? null : text);
+
+const errnoWords = (): string => {
+  const words = c.strerror(koffi.errno()) as string;
+  return words.charAt(0).toLowerCase() + words.slice(1);
 };
+
+/** Whether something is mounted at a directory; a bind of the same file system counts too. */
+export const isMountPoint = (directory: string): boolean => {
+  const here = mountIdOf(directory);
+  return here !== undefined && here !== mountIdOf(`${directory}/..`);
+};
+
+/** What is forbidden on the mount that a path lies on, as words of `mount -o`; nothing when it is not there. */
+export const mountWords = (path: string): string[] => {
+  const result = Buffer.alloc(120);
+  if (c.statfs(path, result) === -1) return [];
+  const flags = result.readUInt32LE(FLAGS_OFFSET);
+  return [[1, 'ro'] as const, [2, 'nosuid'] as const, [4, 'nodev'] as const, [8, 'noexec'] as const].filter(([flag]) => flags & flag).map(([, word]) => word);
+};
+
+/** Of f_flags in struct statfs: ten longs are before it. */
+const FLAGS_OFFSET = 80;
+
+/** Where something is mounted, in this thread's mount namespace. */
+export const mountPoints = (): Set<string> =>
+  new Set(
+    fs
+      .readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .flatMap((line) => {
+        const at = line.split(' ')[4];
+        return at === undefined ? [] : [at.replace(/\\(\d{3})/g, (_all, octal: string) => String.fromCharCode(parseInt(octal, 8)))];
+      }),
+  );
+
+const O_PATH = 0o10000000;
+
+const mountIdOf = (directory: string): string | undefined => {
+  let fd: number;
+  try {
+    fd = fs.openSync(directory, O_PATH | fs.constants.O_DIRECTORY);
+  } catch {
+    return undefined;
+  }
+  try {
+    return /^mnt_id:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+  } finally {
+    fs.closeSync(fd);
+  }
+};
+
+/** Two names change places: whoever looks sees the one or the other, never neither. */
+export const exchange = (a: string, b: string): void => check(c.renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), 'renameat2', `${a} ${b}`);
 
 export const makeFifo = (path: string, mode: number): void => check(c.mkfifo(path, mode), 'mkfifo', path);
 

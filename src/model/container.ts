@@ -42,7 +42,19 @@ export type ContainerState = {
   readonly restartCount: number;
   /** Stopped by a client's stop or kill: `unless-stopped` and `on-failure` leave it so. */
   readonly stoppedByClient: boolean;
+  /** Absent while nobody has asked after it. */
+  readonly health?: Health | undefined;
 };
+
+export type Health = {
+  readonly status: 'starting' | 'healthy' | 'unhealthy';
+  readonly failingStreak: number;
+  /** The last few, oldest first. */
+  readonly log: readonly ProbeResult[];
+};
+
+/** Times in RFC 3339. Exit code 0 is well; -1: it could not be asked, or did not answer in time. */
+export type ProbeResult = { readonly start: string; readonly end: string; readonly exitCode: number; readonly output: string };
 
 /** What to run and how, image defaults merged in. */
 export type ContainerSpec = {
@@ -52,6 +64,8 @@ export type ContainerSpec = {
   readonly user: string;
   readonly tty: boolean;
   readonly openStdin: boolean;
+  /** Of its terminal at the start; 0: whatever it comes to be. */
+  readonly consoleSize: readonly [rows: number, columns: number];
   readonly stdinOnce: boolean;
   readonly env: readonly string[] | undefined;
   readonly cmd: readonly string[] | undefined;
@@ -142,6 +156,8 @@ export type EndpointRequest = {
   readonly ipv6: string;
   readonly mac: string;
   readonly aliases: readonly string[];
+  /** False: inspect shows that nothing was said of them. */
+  readonly aliasesAsked: boolean;
   readonly links: readonly string[];
   readonly gwPriority: number;
   readonly driverOpts: Readonly<Record<string, string>> | undefined;
@@ -206,6 +222,8 @@ export type Exec = {
   readonly attachStdout: boolean;
   readonly attachStderr: boolean;
   readonly detachKeys: string;
+  /** Of its terminal at the start. */
+  readonly consoleSize: readonly [rows: number, columns: number] | undefined;
   readonly running: boolean;
   /** undefined: not started, or still running. */
   readonly exitCode: number | undefined;

@@ -12,7 +12,7 @@ export type PortRequest = ExposedPort & {
   readonly hostPorts: { readonly first: number; readonly last: number } | undefined;
 };
 
-/** A published port: where it is reached on the host, and where the packets go. */
+/** A published port: where it is reached on the host, and where the packets go. Host port 0: at the container's own address. */
 export type PortBinding = ExposedPort & { readonly hostAddress: string; readonly hostPort: number };
 
 export const exposedPort = (port: ExposedPort): string => `${port.port}/${port.protocol}`;

@@ -1,6 +1,7 @@
+import type { Family, NameServer } from '../model/network.ts';
 import type { Protocol } from '../model/port.ts';
 
-export type Family = 'ipv4' | 'ipv6';
+export type { Family };
 export type Table = 'raw' | 'mangle' | 'nat' | 'filter';
 
 /**
@@ -8,7 +9,7 @@ export type Table = 'raw' | 'mangle' | 'nat' | 'filter';
  * are all made from them.
  */
 export type HostObject =
-  | { readonly kind: 'sysctl'; readonly key: string; readonly value: string }
+  | { readonly kind: 'sysctl'; readonly netns: string; readonly key: string; readonly value: string }
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
   | { readonly kind: 'file'; readonly path: string; readonly content: string; readonly mode: number }
   | {
@@ -19,7 +20,40 @@ export type HostObject =
       readonly work: string;
       readonly merged: string;
     }
-  | { readonly kind: 'bridge'; readonly name: string; readonly addresses: readonly string[]; readonly mtu: number }
+  | {
+      /** What a volume's options say, mounted on its directory. */
+      readonly kind: 'mount';
+      /** As `mount -t TYPE -o OPTIONS SOURCE TARGET`. */
+      readonly type: string;
+      readonly source: string;
+      readonly target: string;
+      readonly options: string;
+      /** Who wants it: it is mounted for the first and unmounted after the last. */
+      readonly user: string;
+    }
+  | {
+      /** The /dev/shm of a container that lets others use it. */
+      readonly kind: 'shared-memory';
+      readonly path: string;
+      /** Bytes. */
+      readonly size: number;
+    }
+  | {
+      /** What a path of a volume leads to, held fast at a place of our own. */
+      readonly kind: 'subpath';
+      readonly volume: string;
+      readonly path: string;
+      readonly target: string;
+    }
+  | {
+      readonly kind: 'bridge';
+      readonly name: string;
+      readonly addresses: readonly string[];
+      readonly mtu: number;
+      readonly mac: string;
+      /** Whose it is. */
+      readonly networkId: string;
+    }
   | { readonly kind: 'netns'; readonly path: string }
   | {
       readonly kind: 'veth';
@@ -29,6 +63,8 @@ export type HostObject =
       readonly device: string;
       readonly mac: string;
       readonly mtu: number;
+      /** Whether the end in the sandbox speaks IPv6. */
+      readonly ipv6: boolean;
     }
   | { readonly kind: 'address'; readonly netns: string; readonly device: string; readonly cidr: string }
   | { readonly kind: 'route'; readonly netns: string; readonly to: string; readonly via: string; readonly device: string }
@@ -42,6 +78,15 @@ export type HostObject =
       readonly spec: readonly string[];
       /** Where it goes in the chain: before what is there, or after it. */
       readonly at: 'top' | 'end';
+    }
+  | {
+      /** A name server inside a sandbox, at ADDRESS port 53. */
+      readonly kind: 'resolver';
+      readonly netns: string;
+      readonly address: string;
+      readonly containerId: string;
+      /** Whom it asks what it does not know. */
+      readonly servers: readonly NameServer[];
     }
   | {
       readonly kind: 'host-port';

@@ -15,6 +15,12 @@ export const renderObject = (object: HostObject): string => {
       return `file ${object.path}`;
     case 'overlay':
       return `overlay ${object.merged} of ${object.lower.length} layers`;
+    case 'mount':
+      return `mount ${object.type} ${object.source} at ${object.target}${object.options === '' ? '' : ` (${object.options})`} for ${object.user.slice(0, 12)}`;
+    case 'shared-memory':
+      return `shared memory ${object.path} of ${object.size} bytes`;
+    case 'subpath':
+      return `subpath ${object.path} of ${object.volume} at ${object.target}`;
     case 'bridge':
       return `bridge ${[object.name, ...object.addresses].join(' ')}`;
     case 'netns':
@@ -29,6 +35,8 @@ export const renderObject = (object: HostObject): string => {
       return `${object.family === 'ipv6' ? 'ipv6 ' : ''}${object.table} chain ${object.name}`;
     case 'rule':
       return `${object.family === 'ipv6' ? 'ipv6 ' : ''}${object.table} ${object.at === 'top' ? '-I' : '-A'} ${object.chain} ${object.spec.join(' ')}`;
+    case 'resolver':
+      return `resolver ${object.address} of ${object.containerId.slice(0, 12)} asking ${object.servers.map(({ address, fromHost }) => (fromHost ? `host(${address})` : address)).join(' ') || 'nobody'}`;
     case 'host-port':
       return `host-port ${object.hostAddress}:${object.hostPort}/${object.protocol} to ${object.address}:${object.port}`;
   }

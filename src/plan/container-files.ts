@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { NameServer } from '../model/network.ts';
 
 /** The three files of /etc that the engine writes for a container. */
 
@@ -32,15 +33,31 @@ export const hostsFile = ({
   /** What `host-gateway` stands for: usually the default bridge's own address. */
   readonly hostGateway?: readonly string[];
 }): string => {
-  const fullName = domainname === '' ? hostname : `${hostname}.${domainname}`;
-  const dot = fullName.indexOf('.');
-  const names = dot < 0 ? [fullName] : [fullName, fullName.slice(0, dot)];
+  const names = ownNames(hostname, domainname);
   const entries: readonly HostsEntry[] = [
     ...extraHosts.flatMap((entry) => extraHost(entry, hostGateway ?? [])),
     ...links,
     ...addresses.map((address) => ({ address, names })),
   ];
   return LOCAL_HOSTS + entries.map((entry) => `${entry.address}\t${entry.names.join(' ')}\n`).join('');
+};
+
+/** The file after the container got or lost addresses; what else is written there is its user's. */
+export const hostsChanged = (
+  text: string,
+  { hostname, domainname, come, gone }: { readonly hostname: string; readonly domainname: string; readonly come: readonly string[]; readonly gone: readonly string[] },
+): string => {
+  const names = ownNames(hostname, domainname);
+  const own = new Set(gone.map((address) => `${address}\t${names.join(' ')}`));
+  const kept = text.split('\n').filter((line) => !own.has(line)).join('\n');
+  return kept + (kept === '' || kept.endsWith('\n') ? '' : '\n') + come.map((address) => `${address}\t${names.join(' ')}\n`).join('');
+};
+
+/** With its domain, then without. */
+const ownNames = (hostname: string, domainname: string): readonly string[] => {
+  const fullName = domainname === '' ? hostname : `${hostname}.${domainname}`;
+  const dot = fullName.indexOf('.');
+  return dot < 0 ? [fullName] : [fullName, fullName.slice(0, dot)];
 };
 
 const HOST_GATEWAY = 'host-gateway';
@@ -56,12 +73,6 @@ export const INTERNAL_RESOLVER = '127.0.0.11';
 const HOST_FILE = '/etc/resolv.conf';
 /** When the host only has resolvers on its own loopback, which a container can not reach. */
 const FALLBACK_RESOLVERS = { ipv4: ['8.8.8.8', '8.8.4.4'], ipv6: ['2001:4860:4860::8888', '2001:4860:4860::8844'] };
-
-export type Resolver = {
-  readonly address: string;
-  /** To be asked from the host's own network: a loopback address of the host, or one the container has no way to. */
-  readonly fromHost: boolean;
-};
 
 /**
  * /etc/resolv.conf, and whom the internal resolver asks in turn.
@@ -86,7 +97,7 @@ export const resolvConfFile = ({
   readonly dnsOptions?: readonly string[];
   /** Whether the container has IPv6. */
   readonly ipv6?: boolean;
-}): { readonly text: string; readonly resolvers: readonly Resolver[] } => {
+}): { readonly text: string; readonly resolvers: readonly NameServer[]; /** The host or an option says how many dots. */ readonly ndots: boolean } => {
   const host = parseResolvConf(hostFile);
   const asked = dns.length > 0 ? dns : host.nameservers;
   const search = dnsSearch.length > 0 ? dnsSearch.filter((domain) => domain !== '.') : host.search;
@@ -108,7 +119,7 @@ export const resolvConfFile = ({
       resolvers,
       ndotsFrom: own ? ndotsFrom : 'internal',
     });
-    return { text, resolvers };
+    return { text, resolvers, ndots: own };
   }
   const kept = kind === 'host' || dns.length > 0 ? asked : asked.filter((address) => reachable(address, ipv6));
   const usedDefault = kind === 'bridge' && kept.length === 0;
@@ -116,6 +127,7 @@ export const resolvConfFile = ({
   return {
     text: render({ ...common, nameservers, options, how: kind === 'host' ? undefined : 'legacy', usedDefault, resolvers: [], ndotsFrom }),
     resolvers: nameservers.map((address) => ({ address, fromHost: false })),
+    ndots: hasNdots(options),
   };
 };
 
@@ -172,7 +184,7 @@ const render = ({
   readonly overrides: readonly string[];
   readonly how: string | undefined;
   readonly usedDefault: boolean;
-  readonly resolvers: readonly Resolver[];
+  readonly resolvers: readonly NameServer[];
   readonly ndotsFrom: string | undefined;
 }): string =>
   HEADER +

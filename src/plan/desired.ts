@@ -1,34 +1,42 @@
 import type { Container } from '../model/container.ts';
-import type { Network } from '../model/network.ts';
+import { familyOf, interfacesOf, type Endpoint, type Family, type Network, type Sandbox } from '../model/network.ts';
 import type { RecordChange, State } from '../model/state.ts';
 import type { HostObject } from '../operations/operation.ts';
 import type { Volume } from '../model/volume.ts';
+import { bridgeObject } from './bridge.ts';
+import { INTERNAL_RESOLVER } from './container-files.ts';
 import { networkFirewall, portsFirewall } from './firewall.ts';
-import { volumeObjects } from './volumes.ts';
+import { gatewaysOf } from './gateway.ts';
+import { volumeMount, volumeObjects, volumesOf, type VolumesByName } from './volumes.ts';
 
 /** Where berth puts things. Set once at start. */
 export type Layout = {
   readonly dataRoot: string;
   readonly execRoot: string;
-  /** --iptables: whether rules are ours to make. */
+  /** --iptables, --ip6tables: whether rules are ours to make. */
   readonly iptables: boolean;
+  readonly ip6tables: boolean;
 };
 
 export const layerPath = (layout: Layout, chainId: string): string => `${layout.dataRoot}/overlay2/${chainId.replace('sha256:', '')}/diff`;
 export const containerPath = (layout: Layout, id: string): string => `${layout.dataRoot}/containers/${id}`;
 export const overlayPath = (layout: Layout, id: string): string => `${layout.dataRoot}/overlay2/${id}`;
+/** Where a container's mount of a part of a volume comes from while it runs. */
+export const subpathPath = (layout: Layout, id: string, index: number): string => `${layout.execRoot}/subpaths/${id}-${index}`;
+/** The /dev/shm of a container that shares it. */
+export const sharedMemoryPath = (layout: Layout, id: string): string => `${layout.execRoot}/shm/${id}`;
 /** What every container has beneath its own layer: mount points such as /etc/hosts, /dev and /proc. */
 export const initLayerPath = (layout: Layout): string => `${layout.dataRoot}/overlay2/init/diff`;
 
-/** Everything one record wants on the host. */
-export const desiredOf = (layout: Layout, change: Pick<RecordChange, 'collection' | 'record'>): readonly HostObject[] => {
+/** Everything one record wants on the host, with the volumes there are. */
+export const desiredOf = (layout: Layout, change: Pick<RecordChange, 'collection' | 'record'>, volumes: VolumesByName): readonly HostObject[] => {
   const { collection, record } = change as RecordChange;
   if (record === undefined) return [];
   switch (collection) {
     case 'networks':
       return rules(layout, networkObjects(record as Network));
     case 'containers':
-      return rules(layout, containerObjects(layout, record as Container));
+      return rules(layout, containerObjects(layout, record as Container, volumes));
     case 'volumes':
       return volumeObjects(record as Volume);
     case 'images':
@@ -39,30 +47,24 @@ export const desiredOf = (layout: Layout, change: Pick<RecordChange, 'collection
 
 /** Everything the state wants on the host, in the order in which it can be made. */
 export const desired = (layout: Layout, state: State): HostObject[] => [
-  ...[...state.volumes.values()].flatMap((record) => desiredOf(layout, { collection: 'volumes', record })),
-  ...[...state.networks.values()].flatMap((record) => desiredOf(layout, { collection: 'networks', record })),
-  ...[...state.containers.values()].flatMap((record) => desiredOf(layout, { collection: 'containers', record })),
+  ...[...state.volumes.values()].flatMap((record) => desiredOf(layout, { collection: 'volumes', record }, state.volumes)),
+  ...byAge([...state.networks.values()], ({ created }) => created).flatMap((record) => desiredOf(layout, { collection: 'networks', record }, state.volumes)),
+  ...byAge([...state.containers.values()], ({ state: { startedAt } }) => startedAt ?? '').flatMap((record) => desiredOf(layout, { collection: 'containers', record }, state.volumes)),
 ];
 
+/** The order in which they were made, and so that of their rules: a later daemon finds them as they should be. */
+const byAge = <T>(records: readonly T[], age: (record: T) => string): T[] => [...records].sort((a, b) => (age(a) < age(b) ? -1 : age(a) > age(b) ? 1 : 0));
+
 const rules = (layout: Layout, objects: readonly HostObject[]): readonly HostObject[] =>
-  layout.iptables ? objects : objects.filter(({ kind }) => kind !== 'rule' && kind !== 'chain');
+  objects.filter((object) => {
+    if (object.kind !== 'rule' && object.kind !== 'chain') return true;
+    return layout.iptables && (object.family === 'ipv4' || layout.ip6tables);
+  });
 
 const networkObjects = (network: Network): HostObject[] =>
-  network.bridge === undefined
-    ? []
-    : [
-        {
-          kind: 'bridge',
-          name: network.bridge,
-          addresses: network.subnets.flatMap(({ cidr, gateway }) => (gateway === undefined ? [] : [`${gateway}/${cidr.split('/')[1]}`])),
-          mtu: mtuOf(network),
-        },
-        ...networkFirewall(network),
-      ];
+  network.bridge === undefined ? [] : [bridgeObject({ ...network, bridge: network.bridge }), ...networkFirewall(network)];
 
-export const mtuOf = (network: Network): number => Number(network.options['com.docker.network.driver.mtu'] ?? 1500);
-
-const containerObjects = (layout: Layout, container: Container): HostObject[] => {
+const containerObjects = (layout: Layout, container: Container, volumes: VolumesByName): HostObject[] => {
   const { sandbox } = container;
   const own: HostObject[] = [
     { kind: 'directory', path: containerPath(layout, container.id), mode: 0o710 },
@@ -72,26 +74,46 @@ const containerObjects = (layout: Layout, container: Container): HostObject[] =>
   return [
     ...own,
     overlayOf(layout, container),
+    ...volumesOf(container, volumes).flatMap((volume) => volumeMount(volume, container.id) ?? []),
+    ...container.mounts.flatMap(({ subpath, source }, index): HostObject[] =>
+      subpath === '' ? [] : [{ kind: 'subpath', volume: source, path: subpath, target: subpathPath(layout, container.id, index) }],
+    ),
+    ...(container.spec.ipcMode === 'shareable' ? [{ kind: 'shared-memory', path: sharedMemoryPath(layout, container.id), size: container.spec.shmSize } as const] : []),
     ...(sandbox.netns === '' ? [] : [{ kind: 'netns', path: sandbox.netns } as const]),
-    ...sandbox.endpoints.flatMap((endpoint): HostObject[] => [
-      {
-        kind: 'veth',
-        name: endpoint.veth,
-        bridge: endpoint.bridge,
-        netns: sandbox.netns,
-        device: endpoint.device,
-        mac: endpoint.mac,
-        mtu: endpoint.mtu,
-      },
-      { kind: 'address', netns: sandbox.netns, device: endpoint.device, cidr: `${endpoint.address}/${endpoint.prefixLength}` },
-    ]),
-    ...gatewayOf(sandbox.endpoints, sandbox.netns),
-    ...sandbox.endpoints.slice(0, 1).flatMap((endpoint) => [
-      ...sandbox.ports.map(
-        ({ protocol, hostAddress, hostPort, port }): HostObject => ({ kind: 'host-port', protocol, hostAddress, hostPort, address: endpoint.address, port }),
-      ),
-      ...portsFirewall(endpoint, sandbox.ports),
-    ]),
+    ...sandbox.endpoints.flatMap((endpoint) => endpointObjects(endpoint, sandbox.netns)),
+    ...wayOut(sandbox),
+    ...resolverOf(container.id, sandbox),
+  ];
+};
+
+const resolverOf = (containerId: string, { netns, resolver }: Sandbox): HostObject[] =>
+  resolver ? [{ kind: 'resolver', netns, address: INTERNAL_RESOLVER, containerId, servers: resolver.servers }] : [];
+
+const endpointObjects = (endpoint: Endpoint, netns: string): HostObject[] => {
+  const { veth, bridge, device, mac, mtu, ipv6, sysctls } = endpoint;
+  return [
+    { kind: 'veth', name: veth, bridge, netns, device, mac, mtu, ipv6: ipv6 !== undefined },
+    ...Object.entries(sysctls).map(([key, value]): HostObject => ({ kind: 'sysctl', netns, key: key.replace('IFNAME', device), value })),
+    ...interfacesOf(endpoint).map(({ address, prefixLength }): HostObject => ({ kind: 'address', netns, device, cidr: `${address}/${prefixLength}` })),
+  ];
+};
+
+/** Default routes, and the ports by which others come in: both lead by the gateways. */
+const wayOut = ({ netns, endpoints, ports }: Sandbox): HostObject[] => {
+  const gateways = gatewaysOf(endpoints);
+  const route = (endpoint: Endpoint | undefined, via: string | undefined): HostObject[] =>
+    endpoint === undefined || via === undefined ? [] : [{ kind: 'route', netns, to: 'default', via, device: endpoint.device }];
+  // An endpoint without IPv6 has its ports published there all the same: the host port's listener carries them over.
+  const portsOf = (family: Family) => ports.filter(({ hostAddress }) => familyOf(hostAddress) === family);
+  return [
+    ...route(gateways.ipv4, gateways.ipv4?.gateway),
+    ...route(gateways.ipv6, gateways.ipv6?.ipv6?.gateway),
+    ...ports.flatMap(({ protocol, hostAddress, hostPort, port }): HostObject[] => {
+      const address = (familyOf(hostAddress) === 'ipv6' ? gateways.ipv6?.ipv6?.address : undefined) ?? gateways.ipv4?.address;
+      return hostPort === 0 || address === undefined ? [] : [{ kind: 'host-port', protocol, hostAddress, hostPort, address, port }];
+    }),
+    ...(gateways.ipv4 ? portsFirewall(gateways.ipv4, portsOf('ipv4')) : []),
+    ...(gateways.ipv6 ? portsFirewall(gateways.ipv6, portsOf('ipv6')) : []),
   ];
 };
 
@@ -105,9 +127,4 @@ export const overlayOf = (layout: Layout, container: Container): Extract<HostObj
     work: `${own}/work`,
     merged: `${own}/merged`,
   };
-};
-
-const gatewayOf = (endpoints: readonly { gateway: string | undefined; device: string }[], netns: string): HostObject[] => {
-  const way = endpoints.find(({ gateway }) => gateway !== undefined);
-  return way?.gateway === undefined ? [] : [{ kind: 'route', netns, to: 'default', via: way.gateway, device: way.device }];
 };

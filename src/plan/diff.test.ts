@@ -9,14 +9,15 @@ import { renderAll } from '../operations/render.ts';
 import { desired, type Layout } from './desired.ts';
 import { diff, keyOf } from './diff.ts';
 
-const layout: Layout = { dataRoot: '/d', execRoot: '/r', iptables: true };
+const layout: Layout = { dataRoot: '/d', execRoot: '/r', iptables: true, ip6tables: true };
 const endpoint: Endpoint = {
   id: 'e1', networkId: 'n1', networkName: 'bridge', bridge: 'docker0', veth: 'veth1234567', device: 'eth0', mac: '02:00:00:00:00:01',
-  address: '172.17.0.2', prefixLength: 16, gateway: '172.17.0.1', mtu: 1500,
+  address: '172.17.0.2', prefixLength: 16, gateway: '172.17.0.1', ipv6: undefined, mtu: 1500,
+  gatewayModes: { ipv4: 'nat', ipv6: 'nat' }, gwPriority: 0, aliases: [], links: [], sysctls: {},
 };
 const port = (hostPort: number, containerPort: number, hostAddress = '0.0.0.0'): PortBinding => ({ hostAddress, hostPort, port: containerPort, protocol: 'tcp' });
 const sandbox = (ports: readonly PortBinding[] = [], fields: Partial<Sandbox> = {}): Sandbox => ({ id: 's1', netns: '/r/netns/s1', endpoints: [endpoint], ports, ...fields });
-const web = (box: Sandbox | undefined): Container => ({ id: 'c1', chainIds: ['sha256:l1', 'sha256:l2'], sandbox: box }) as unknown as Container;
+const web = (box: Sandbox | undefined): Container => ({ id: 'c1', chainIds: ['sha256:l1', 'sha256:l2'], mounts: [], sandbox: box, spec: {} }) as unknown as Container;
 const bridge = {
   id: 'n1', bridge: 'docker0', internal: false, subnets: [{ cidr: '172.17.0.0/16', gateway: '172.17.0.1' }], options: { 'com.docker.network.driver.mtu': '1400' },
 } as unknown as Network;
@@ -99,7 +100,7 @@ test('the host and null networks want nothing; nor do images and layers', () => 
 });
 
 test('--iptables=false: no rule, and all else', () => {
-  const own = { ...layout, iptables: false };
+  const own = { ...layout, iptables: false, ip6tables: false };
   assert.equal(renderAll(diff(own, emptyState, [{ collection: 'networks', key: 'n1', record: bridge }])), '+ bridge docker0 172.17.0.1/16');
   assert.equal(renderAll(diff(own, having(put(web(undefined))), [put(web(sandbox([port(32768, 8080), port(32768, 8080, '::')])))])), START.split('\n').slice(0, 7).join('\n'));
 });

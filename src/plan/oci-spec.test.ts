@@ -10,7 +10,7 @@ import type { Machine, SpecInput } from './oci-spec.ts';
 const ID = '46ceaaaf5fec8697411401f89bdbbeb97f24fad929c8f38bcacab2df98584ffa';
 
 const plain: ContainerSpec = {
-  image: 'busybox', hostname: '', domainname: '', user: '', tty: false, openStdin: false, stdinOnce: false, env: undefined, cmd: ['sleep', '100'],
+  image: 'busybox', hostname: '', domainname: '', user: '', tty: false, openStdin: false, consoleSize: [0, 0], stdinOnce: false, env: undefined, cmd: ['sleep', '100'],
   entrypoint: undefined, workingDir: '', labels: {}, stopSignal: undefined, stopTimeout: undefined, healthcheck: undefined, exposedPorts: [],
   networkMode: 'bridge', endpoints: [], portRequests: [], publishAll: false, dns: [], dnsSearch: [], dnsOptions: [], extraHosts: [], links: [],
   autoRemove: false, restart: { name: 'no', maximum: 0 }, log: { driver: 'json-file', options: {} }, init: false, runtime: 'crun',
@@ -150,12 +150,12 @@ test('mounts: parents first, the client\'s instead of the defaults', () => {
     mount({ destination: '/data/deep', nonRecursive: true, propagation: 'rslave' }),
     mount({ destination: '/dev/shm', source: '/tmp/shm' }),
   ];
-  const mixed = spec({}, { mounts, directorySources: new Set(['/tmp/etc']) });
+  const mixed = spec({}, { mounts, directorySources: new Set(['/tmp/etc']), subpaths: new Map([['/data', '/run/berth/subpaths/c-2']]) });
   assert.deepEqual(mountsOf(mixed), [
     ...DEFAULT_MOUNTS.slice(0, 6),
     '/etc bind /tmp/etc rbind,rro,rprivate',
     '/run tmpfs tmpfs exec,nosuid,nodev,rprivate,size=64k,rw',
-    '/data bind /vol/v/_data/logs rbind,rprivate',
+    '/data bind /run/berth/subpaths/c-2 rbind,rprivate',
     '/data/deep bind /src bind,rslave',
     '/dev/shm bind /tmp/shm rbind,rprivate',
     ...ETC_MOUNTS,

@@ -59,6 +59,10 @@ export type SpecInput = {
   readonly linkEnv?: readonly string[];
   /** Those sources of binds that are directories: read-only reaches what is mounted below them (crun can not do that to a file). */
   readonly directorySources?: ReadonlySet<string>;
+  /** What is forbidden (nosuid, noexec...) where a source lies, by source: not every runtime lets a bind inherit it. */
+  readonly mountWords?: ReadonlyMap<string, readonly string[]>;
+  /** Where parts of volumes are held fast, by destination: their paths may lead elsewhere by now. */
+  readonly subpaths?: ReadonlyMap<string, string>;
   readonly consoleSize?: readonly [rows: number, columns: number] | undefined;
 };
 
@@ -83,7 +87,7 @@ export const containerSpec = (input: SpecInput): JsonObject => {
         ...spec.sysctls,
       },
       resources: { devices: deviceRules(spec, devices), ...limits(spec.resources) },
-      cgroupsPath: `${spec.cgroupParent === '' ? '/docker' : spec.cgroupParent}/${container.id}`,
+      cgroupsPath: cgroupsPath(container),
       namespaces: namespaces(input),
       ...(devices.length > 0 ? { devices: devices.map(deviceNode) } : {}),
       ...(spec.privileged ? {} : { maskedPaths: spec.maskedPaths ?? MASKED_PATHS, readonlyPaths: spec.readonlyPaths ?? READONLY_PATHS }),
@@ -92,6 +96,9 @@ export const containerSpec = (input: SpecInput): JsonObject => {
     },
   };
 };
+
+/** Below the root of every controller's hierarchy. */
+export const cgroupsPath = ({ id, spec }: Pick<Container, 'id' | 'spec'>): string => `${spec.cgroupParent === '' ? '/docker' : spec.cgroupParent}/${id}`;
 
 /** The OCI process of an exec: in the container's namespaces and limits, with its environment before the exec's own. */
 export const execProcess = ({
@@ -208,13 +215,14 @@ const cgroup = (writable: boolean): JsonObject => ({
 /** /dev/shm: the container's own, one kept on the host for others to share, or none. */
 const sharedMemory = ({ container: { spec }, shmPath }: SpecInput): JsonObject[] => {
   if (spec.ipcMode === 'none') return [];
-  if (shmPath !== undefined) return [{ destination: '/dev/shm', type: 'bind', source: shmPath, options: ['rbind', 'rprivate'] }];
+  if (shmPath !== undefined) return [{ destination: '/dev/shm', type: 'bind', source: shmPath, options: ['rbind', 'rprivate', ...(spec.ipcMode === 'host' ? [] : ['nosuid', 'noexec', 'nodev'])] }];
   const size = spec.shmSize || DEFAULT_SHM_SIZE;
   return [{ destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${size}`] }];
 };
 
 const mountList = (input: SpecInput, writableCgroups: boolean): JsonObject[] => {
-  const { container, machine, files, directorySources } = input;
+  const { container, machine, files, directorySources, subpaths } = input;
+  const sourceOf = ({ destination, source }: MountPoint): string => subpaths?.get(destination) ?? source;
   const { spec, mounts } = container;
   const taken = new Set(mounts.map(({ destination }) => destination));
   const replaced = (destination: string): boolean => taken.has(destination) || (taken.has('/dev') && destination.startsWith('/dev/'));
@@ -226,9 +234,9 @@ const mountList = (input: SpecInput, writableCgroups: boolean): JsonObject[] => 
     { destination: '/etc/hosts', source: files.hosts },
   ].map((file) => ({ ...file, type: 'bind', options: ['rbind', ...(spec.readonlyRootfs ? ['ro'] : []), 'rprivate'] }));
   const recursive = hasRecursiveReadonly(machine.kernel);
-  const isDirectory = ({ type, source, subpath }: MountPoint): boolean => (type === 'volume' && subpath === '') || directorySources?.has(source) === true;
+  const isDirectory = (mount: MountPoint): boolean => (mount.type === 'volume' && mount.subpath === '') || directorySources?.has(sourceOf(mount)) === true;
   const own: JsonObject[] = [
-    ...mounts.map((mount) => ociMount(mount, recursive && isDirectory(mount) && !mount.nonRecursive ? 'rro' : 'ro')),
+    ...mounts.map((mount) => ociMount(mount, sourceOf(mount), recursive && isDirectory(mount) && !mount.nonRecursive ? 'rro' : 'ro', input.mountWords?.get(mount.source) ?? [])),
     ...etc.filter(({ destination }) => !taken.has(destination)),
     ...(withInit(spec) ? [initMount(machine.initPath)] : []),
   ];
@@ -243,17 +251,24 @@ const parentsFirst = (mounts: readonly JsonObject[]): JsonObject[] => {
   return [...mounts].sort((a, b) => depth(a) - depth(b));
 };
 
-const ociMount = (mount: MountPoint, readonlyWord: 'ro' | 'rro'): JsonObject =>
+const ociMount = (mount: MountPoint, source: string, readonlyWord: 'ro' | 'rro', inherited: readonly string[]): JsonObject =>
   mount.type === 'tmpfs'
     ? { destination: mount.destination, type: 'tmpfs', source: 'tmpfs', options: tmpfsOptions(mount.options) }
     : {
         destination: mount.destination,
         type: 'bind',
-        source: mount.subpath === '' ? mount.source : `${mount.source}/${mount.subpath}`,
-        options: [mount.nonRecursive ? 'bind' : 'rbind', ...(mount.readonly ? [readonlyWord] : []), mount.propagation || 'rprivate'],
+        source,
+        options: [mount.nonRecursive ? 'bind' : 'rbind', ...(mount.readonly ? [readonlyWord] : []), ...inherited.filter((word) => !(mount.readonly && word === 'ro')), mount.propagation || 'rprivate'],
       };
 
 const TMPFS_DEFAULTS = ['noexec', 'nosuid', 'nodev', 'rprivate'];
+
+/** What a tmpfs itself takes, and the words that any mount does. */
+const TMPFS_VALUES = ['size', 'mode', 'uid', 'gid', 'nr_inodes', 'nr_blocks', 'mpol'];
+const MOUNT_WORDS =
+  /^(ro|rw|(no)?(suid|dev|exec|atime|diratime|relatime|strictatime|mand)|a?sync|dirsync|remount|r?bind|r?(private|shared|slave|unbindable))$/;
+const isTmpfsOption = (option: string): boolean =>
+  option.includes('=') ? TMPFS_VALUES.includes(option.split('=')[0] ?? '') : MOUNT_WORDS.test(option);
 
 /** Of two words that say opposite things, or of two sizes, the last one holds. */
 const tmpfsOptions = (options: readonly string[]): string[] => {
@@ -262,6 +277,8 @@ const tmpfsOptions = (options: readonly string[]): string[] => {
     if (word === 'ro' || word === 'rw') return 'writing';
     return /^r?(private|shared|slave|unbindable)$/.test(word) ? 'propagation' : word.replace(/^no/, '');
   };
+  const wrong = options.find((option) => !isTmpfsOption(option));
+  if (wrong !== undefined) throw systemError(`invalid tmpfs option ${JSON.stringify(wrong.split('=')[0])}`);
   const last = new Map<string, string>();
   for (const option of [...TMPFS_DEFAULTS, ...options]) last.set(subject(option), option);
   return [...last.values()];

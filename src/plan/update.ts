@@ -42,8 +42,11 @@ export const changedLimits = (after: Resources, change: Partial<Resources>): Jso
   // A limit without its swap would be given as much swap again.
   const changed = { ...NONE, ...change, ...(memory === undefined ? {} : { memorySwap: after.memorySwap }) };
   const { pidsLimit } = change;
-  return { ...limits(changed), ...(pidsLimit === undefined ? {} : { pids: { limit: pidsLimit > 0 ? pidsLimit : -1 } }) };
+  return { ...limits(changed), ...(pidsLimit === undefined ? {} : { pids: { limit: pidsLimit > 0 ? pidsLimit : ALL_PIDS } }) };
 };
+
+/** As many as the kernel has numbers for: crun can not take a limit away. */
+const ALL_PIDS = 4_194_304;
 
 const NONE: Resources = {
   memory: 0,

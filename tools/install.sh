@@ -2,7 +2,8 @@
 # Installs what berth, its tests and its demo need and this machine lacks, from Debian's own packages. Needs root.
 # Starts no service, and does not touch apt when nothing is missing.
 #
-# The docker CLI is taken out of Debian's package and put into .tools/bin, so that no second engine comes with it.
+# The docker CLI is taken out of Debian's package and put into .tools/bin, so that no second engine comes with it; the
+# registry that the tests push to likewise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools/bin
@@ -34,6 +35,7 @@ main() {
   fi
   enough "$(node -p process.versions.node)" || too_old "$(command -v node) is $(node -p process.versions.node)"
   have docker || docker_cli
+  have docker-registry || registry
 }
 
 docker_cli() {
@@ -47,6 +49,19 @@ docker_cli() {
   (cd "$scratch" && apt download "$package" && dpkg -x ./*.deb .)
   mkdir -p "$tools"
   cp "$scratch/usr/bin/docker" "$tools/docker"
+  rm -rf "$scratch"
+}
+
+# A registry for the tests: the program alone, for the package would start it as a service.
+registry() {
+  update
+  local scratch
+  echo "taking docker-registry out of its package" >&2
+  scratch=$(mktemp -d)
+  chmod 755 "$scratch"
+  (cd "$scratch" && apt download docker-registry && dpkg -x ./*.deb .)
+  mkdir -p "$tools"
+  cp "$scratch/usr/bin/docker-registry" "$tools/docker-registry"
   rm -rf "$scratch"
 }
 

@@ -1,11 +1,14 @@
 import { Router } from 'express';
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import type { Engine, Images, Progress } from '../engine/services.ts';
 import { invalid, messageOf, notImplemented } from '../model/errors.ts';
+import { parseName, withTag, type NamedReference } from '../model/image-reference.ts';
 import type { Json } from '../model/json.ts';
 import { goneSignal, sendEmpty, sendJson, sendStream, writeTo } from './answer.ts';
+import { credentialsOf, pushCredentials } from './credentials.ts';
 import { parseFilters } from './filters.ts';
 import { historyView, imageSummaryView, imageView } from './image-view.ts';
+import { progressBar } from './progress-bar.ts';
 import { flag, queryOf, text } from './query.ts';
 import { versionOf } from './version.ts';
 
@@ -22,7 +25,10 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
   router.post('/images/create', async (req, res) => {
     const query = queryOf(req);
     const source = text(query, 'fromSrc');
-    if (source === '' || query.has('fromImage')) throw notImplemented('pulling images is not implemented by berth yet: use docker load or docker import');
+    if (text(query, 'fromImage') !== '') {
+      const named = pulledName(text(query, 'fromImage'), text(query, 'tag'));
+      return sendProgress(res, images.pull({ named, platform: text(query, 'platform'), credentials: credentialsOf(req), gone: goneSignal(res) }));
+    }
     if (source !== '-') throw notImplemented('importing from a URL is not implemented by berth yet: use docker import -');
     const id = await images.import(req, {
       repo: text(query, 'repo'),
@@ -45,7 +51,7 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
         if (!(await writeTo(res, line(progressView(progress)), gone))) return;
       }
     } catch (error) {
-      res.write(line({ errorDetail: { message: messageOf(error) }, error: messageOf(error) }));
+      res.write(line(failureView(error)));
     }
     res.end();
   });
@@ -81,8 +87,11 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
     sendEmpty(res, 201);
   });
 
-  router.post('/images/*name/push', () => {
-    throw notImplemented('pushing images is not implemented by berth yet');
+  router.post('/images/*name/push', async (req, res) => {
+    const tag = text(queryOf(req), 'tag');
+    const { domain, path } = parseName(refOf(req));
+    const named = { domain, path, tag: undefined, digest: undefined };
+    await sendProgress(res, images.push({ named: tag === '' ? named : withTag(named, tag), credentials: await pushCredentials(req), gone: goneSignal(res) }));
   });
 
   router.delete('/images/*name', async (req, res) => {
@@ -114,13 +123,44 @@ const sendTar = (res: Parameters<typeof sendStream>[0], tar: ReturnType<Images['
 
 const refOf = (req: Request<{ name: string[] }>): string => req.params.name.join('/');
 
+/** The tag may be a digest; without either, the name's own, or all of its tags. */
+const pulledName = (name: string, tag: string): NamedReference => {
+  const named = parseName(name);
+  if (tag === '') return named.digest === undefined ? named : { ...named, tag: undefined };
+  return /^[a-z0-9+._-]+:/i.test(tag) ? { ...parseName(`${named.domain}/${named.path}@${tag}`), tag: undefined } : withTag(named, tag);
+};
+
+/** Until the first line an error is still an error's answer; after it, the stream's last line. */
+const sendProgress = async (res: Response, lines: AsyncIterable<Progress>): Promise<void> => {
+  const gone = goneSignal(res);
+  const source = lines[Symbol.asyncIterator]();
+  let next = await source.next();
+  res.writeHead(200, { 'Content-Type': 'application/json' });
+  try {
+    for (; !next.done; next = await source.next())
+      if (!(await writeTo(res, line(progressView(next.value)), gone))) return void (await source.return?.());
+  } catch (error) {
+    res.write(line(failureView(error)));
+  }
+  res.end();
+};
+
+const failureView = (error: unknown): Json => ({ errorDetail: { message: messageOf(error) }, error: messageOf(error) });
+
 const line = (value: Json): string => `${JSON.stringify(value)}\r\n`;
 
 const progressView = (progress: Progress): Json => {
   if ('stream' in progress) return progress;
+  if ('aux' in progress) {
+    const { tag, digest, size } = progress.aux;
+    return { progressDetail: {}, aux: { Tag: tag, Digest: digest, Size: size } };
+  }
   const { status, id, progress: done } = progress;
-  return { status, ...(id === undefined ? {} : { id }), ...(done === undefined ? {} : { progressDetail: done }) };
+  return { status, ...(done === undefined ? {} : { progressDetail: done, ...barOf(done) }), ...(id === undefined ? {} : { id }) };
 };
+
+const barOf = ({ current, total }: { readonly current?: number; readonly total?: number }): { progress?: string } =>
+  current === undefined || total === undefined ? {} : { progress: progressBar(current, total) };
 
 const deletedView = (each: { readonly untagged: string } | { readonly deleted: string }): Json =>
   'untagged' in each ? { Untagged: each.untagged } : { Deleted: each.deleted };

@@ -4,11 +4,14 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import type { Container, ContainerStatus } from '../model/container.ts';
+import { parseName } from '../model/image-reference.ts';
 import { emptyState } from '../model/state.ts';
 import { createEvents } from './events.ts';
 import type { Filters } from './filters.ts';
 import { createImages } from './images.ts';
-import type { ArchiveEntry, Layers } from './layers.ts';
+import type { Archive, ArchiveEntry, Layers } from './layers.ts';
+import type { Registry } from './registry.ts';
+import type { Progress } from './services.ts';
 import { createLedger } from './ledger.ts';
 
 const digest = (content: string): string => `sha256:${createHash('sha256').update(content).digest('hex')}`;
@@ -66,6 +69,42 @@ const fakeLayers = () => {
   return { layers, stored, staged, during: (work: () => Promise<void>) => (unpacking = work) };
 };
 
+/** Holds manifests by name and blobs by digest: a push is what `save` gives of fake layers, a blob the text it holds. */
+const fakeRegistry = (archiveOf: (files: Record<string, string>) => Promise<Archive>) => {
+  const blobs = new Map<string, string>();
+  const manifests = new Map<string, string>();
+  const fetched: string[] = [];
+  const store = (content: string): { digest: string; size: number } => {
+    blobs.set(digest(content), content);
+    return { digest: digest(content), size: content.length };
+  };
+  const known = (content: string | undefined, words: string): string => {
+    if (content === undefined) throw new Error(words);
+    return content;
+  };
+  const registry: Registry = {
+    manifest: async ({ name }, version) => known(manifests.get(`${name.path} ${version}`), 'manifest unknown: manifest unknown'),
+    config: async ({ name }, version) => known(blobs.get(JSON.parse(manifests.get(`${name.path} ${version}`) ?? '').config.digest), 'blob unknown'),
+    tags: async ({ name }) => [...manifests.keys()].filter((key) => key.startsWith(`${name.path} `) && !key.includes('sha256:')).map((key) => key.split(' ')[1] ?? ''),
+    async fetch(_remote, _digest, layers, moved) {
+      const wanted = layers.filter(({ here }) => !here);
+      for (const { digest, size } of wanted) moved(digest, size);
+      fetched.push(...wanted.map(({ digest }) => digest));
+      return archiveOf(Object.fromEntries(wanted.map(({ digest }) => [`blobs/${digest.replace(':', '/')}`, blobs.get(digest) ?? ''])));
+    },
+    async push({ name }, tag, saved, told) {
+      const files = JSON.parse(await text(saved)) as Record<string, string>;
+      const [{ Config, Layers }] = JSON.parse(files['manifest.json'] ?? '') as [{ Config: string; Layers: string[] }];
+      for (const layer of Layers) told(digest(files[layer] ?? ''), blobs.has(digest(files[layer] ?? '')) ? 'exists' : 'pushing');
+      const manifest = JSON.stringify({ config: store(files[Config] ?? ''), layers: Layers.map((layer) => store(files[layer] ?? '')) });
+      for (const version of [tag, digest(manifest)]) manifests.set(`${name.path} ${version}`, manifest);
+      return { digest: digest(manifest), size: manifest.length };
+    },
+    login: async () => {},
+  };
+  return { registry, manifests, blobs, fetched };
+};
+
 const engine = () => {
   const ledger = createLedger({
     store: { load: () => emptyState, commit: async () => {}, close: async () => {} },
@@ -75,10 +114,12 @@ const engine = () => {
   });
   const events = createEvents(() => 0n);
   const fake = fakeLayers();
+  const { registry, ...hub } = fakeRegistry((files) => fake.layers.openArchive(Readable.from([JSON.stringify(files)])));
   let clock = 0;
   const images = createImages({
     ledger,
     layers: fake.layers,
+    registry,
     events,
     now: () => `2026-01-01T00:00:${String(clock++ % 60).padStart(2, '0')}.000000000Z`,
     architecture: 'amd64',
@@ -97,13 +138,23 @@ const engine = () => {
   const drop = (id: string) => ledger.change(() => ({ changes: [{ collection: 'containers', key: id, record: undefined }], result: undefined }));
   const load = async (files: string): Promise<string[]> => {
     const lines: string[] = [];
-    for await (const line of images.load(Readable.from([files]))) lines.push('stream' in line ? line.stream.trim() : line.status);
+    for await (const line of images.load(Readable.from([files]))) lines.push(textOf(line));
     return lines;
   };
   const happened = () => events.recent().map(({ action, attributes }) => `${action} ${attributes['name']?.slice(0, 14)}`);
   const remove = (ref: string, force = false) => images.remove(ref, { force, prune: true });
-  return { ...fake, ledger, images, imported, contain, drop, load, happened, remove, events };
+  const lines = async (progress: AsyncIterable<Progress>): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const line of progress) found.push(textOf(line));
+    return found;
+  };
+  const transfer = (ref: string) => ({ named: parseName(ref), credentials: undefined, gone: new AbortController().signal });
+  const pull = (ref: string, platform = '') => lines(images.pull({ ...transfer(ref), platform }));
+  const push = (ref: string) => lines(images.push(transfer(ref)));
+  return { ...fake, ...hub, ledger, images, imported, contain, drop, load, happened, remove, events, pull, push };
 };
+const textOf = (line: Progress): string =>
+  'stream' in line ? line.stream.trim() : 'aux' in line ? `aux ${line.aux.tag}` : line.id === undefined || line.status === 'Loading layer' ? line.status : `${line.id}: ${line.status}`;
 const filters = (entries: Record<string, string[]>): Filters => new Map(Object.entries(entries));
 const tags = (rows: readonly { readonly tags: readonly string[] }[]) => rows.flatMap((row) => [...row.tags]);
 const list = (images: ReturnType<typeof createImages>, query: Record<string, string[]> = {}, all = false) => images.list({ all, filters: filters(query), sharedSize: false });
@@ -327,4 +378,56 @@ test('prune, and what a boot finds', async () => {
   await layers.unpack(Readable.from(['half']));
   await images.reconcile();
   assert.deepEqual([[...stored.keys()], staged.size], [[digest('1')], 0]);
+});
+
+test('push, then pull what is not here', async () => {
+  const { images, imported, push, pull, remove, stored, staged, fetched, happened } = engine();
+  const id = await imported('bytes of a layer', 'my/app:1');
+  const layer = digest('bytes of a layer');
+  const short = layer.slice(7, 19);
+  const pushed = await push('my/app:1');
+  const [digestName = ''] = images.find('my/app:1').digests;
+  const version = digestName.slice('my/app@'.length);
+  assert.match(version, /^sha256:/);
+  assert.deepEqual(pushed.filter((line) => !line.includes('digest:')), ['The push refers to repository [docker.io/my/app]', `${short}: Preparing`, `${short}: Pushing`, `${short}: Pushed`, 'aux 1']);
+  assert.ok((await push('my/app')).includes(`${short}: Layer already exists`));
+  assert.deepEqual(await pull('my/app:1'), ['1: Pulling from my/app', `Digest: ${version}`, 'Status: Image is up to date for my/app:1']);
+  assert.deepEqual(fetched, []);
+
+  await remove('my/app:1');
+  assert.deepEqual([...stored.keys()], []);
+  const lines = await pull('my/app:1');
+  assert.deepEqual(lines, [
+    '1: Pulling from my/app', `${short}: Pulling fs layer`, `${short}: Downloading`, `${short}: Verifying Checksum`, `${short}: Download complete`, `${short}: Extracting`, `${short}: Pull complete`,
+    `Digest: ${version}`, 'Status: Downloaded newer image for my/app:1',
+  ]);
+  assert.deepEqual([images.find('my/app:1').id, images.find('my/app:1').tags, images.find(digestName).id], [id, ['my/app:1'], id]);
+  await remove('my/app:1');
+  await pull(digestName);
+  assert.deepEqual([images.find(id).tags, images.find(id).digests], [[], [digestName]]);
+  assert.deepEqual(happened().slice(-1), ['pull my/app']);
+  assert.equal(staged.size, 0);
+});
+
+test('a layer that is here already is not fetched', async () => {
+  const { imported, contain, images, push, pull, remove, fetched } = engine();
+  await contain('c', await imported('below', 'base'), 'exited');
+  await images.commit('c', { repo: 'my/two', tag: '1', comment: '', author: '', changes: [], pause: false });
+  await push('my/two:1');
+  await remove('my/two:1');
+  const lines = await pull('my/two:1');
+  assert.ok(lines.includes(`${digest('below').slice(7, 19)}: Already exists`), lines.join('\n'));
+  assert.deepEqual(fetched, [digest('written by c')]);
+});
+
+test('pulls and pushes that fail', async () => {
+  const { imported, push, pull, manifests } = engine();
+  await assert.rejects(pull('nosuch:1'), { kind: 'not-found', message: 'manifest for nosuch:1 not found: manifest unknown: manifest unknown' });
+  await assert.rejects(push('nosuch:1'), { kind: 'not-found', message: 'An image does not exist locally with the tag: nosuch' });
+  await imported('x', 'my/x:1');
+  await push('my/x:1');
+  await assert.rejects(pull('my/x:1', 'linux/arm64'), { message: 'image with reference my/x:1 was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64' });
+  await assert.rejects(pull('my/x:1', 'a/b/c/d'), { kind: 'invalid-parameter' });
+  manifests.set('library/list latest', JSON.stringify({ manifests: [{ digest: digest('x'), platform: { os: 'linux', architecture: 's390x' } }] }));
+  await assert.rejects(pull('list:latest'), { kind: 'not-found', message: 'no matching manifest for linux/amd64 in the manifest list entries' });
 });

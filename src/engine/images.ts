@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Container } from '../model/container.ts';
 import { conflict, EngineError, invalid, notFound, systemError } from '../model/errors.ts';
 import type { HistoryEntry, Image, ImageConfig, Layer } from '../model/image.ts';
@@ -14,14 +15,17 @@ import { booleanFilter, checkFilters, labelsMatch } from './filters.ts';
 import { findContainer } from './find.ts';
 import { archiveOf, imagesIn, sha256, type ArchivedImage } from './image-archive.ts';
 import { findImage, imageStarting } from './image-find.ts';
+import { createTransfers } from './image-transfers.ts';
 import type { Archive, Layers, UnpackedLayer } from './layers.ts';
 import type { Ledger } from './ledger.ts';
 import { createLocks } from './locks.ts';
+import type { Registry } from './registry.ts';
 import type { Images, Progress } from './services.ts';
 
 export type ImagesParts = {
   readonly ledger: Ledger;
   readonly layers: Layers;
+  readonly registry: Registry;
   readonly events: Events;
   /** RFC 3339 with nanoseconds. */
   now(): string;
@@ -85,7 +89,7 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
   };
 
   /** Records an image whose layers are stored already or come with it. False: a layer was removed meanwhile. */
-  const record = (raw: string, found: ReadonlyMap<string, StagedLayer>, names: readonly string[], more: { parent?: string; lastTagged?: string } = {}) =>
+  const record = (raw: string, found: ReadonlyMap<string, StagedLayer>, names: readonly string[], more: { parent?: string; lastTagged?: string; digests?: readonly string[] } = {}) =>
     inStep(async (): Promise<Image | undefined> => {
       const description = parseImageJson(raw);
       const chainIds = chainOf(description.diffIds);
@@ -98,7 +102,7 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
           const layerChanges = missing(state).map((key): RecordChange => ({ collection: 'layers', key, record: layerRecord(key, chainIds, found) }));
           const size = chainIds.reduce((sum, chainId) => sum + (state.layers.get(chainId)?.size ?? found.get(chainId)?.unpacked.size ?? 0), 0);
           const image = { ...newImage(raw, description), chainIds, size, parent: more.parent ?? '' };
-          const changes = putImage(state, image, names, more.lastTagged);
+          const changes = putImage(state, image, names, more.lastTagged, more.digests);
           return { changes: [...layerChanges, ...changes], result: changes.at(-1)?.record as Image };
         });
       } catch (error) {
@@ -123,7 +127,34 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
     }
   };
 
+  /** The layers are held until the tar is read, or nobody reads it any longer. */
+  const savedTar = (saved: Parameters<typeof archiveOf>[0]): Readable => {
+    const release = hold(new Set(saved.flatMap(({ image }) => image.chainIds)));
+    const tar = layers.archive(archiveOf(saved, layers));
+    // What cannot be removed now goes at the next start.
+    tar.once('close', () => void release().catch(() => {}));
+    return tar;
+  };
+
+  const transfers = createTransfers({
+    registry: parts.registry,
+    architecture: parts.architecture,
+    state: () => ledger.state,
+    chainOf,
+    put: (raw, names, digests, unpack) => putTogether(raw, names, unpack, digests),
+    unpackFrom: withProgress,
+    saved: (image, tag) => savedTar([{ image, tags: [`pushed:${tag}`] }]),
+    addDigest: (image, digest) =>
+      ledger.change((state) => {
+        const now = state.images.get(image.id);
+        return { changes: now ? putImage(state, now, [], undefined, [digest]) : [], result: undefined };
+      }),
+    tell: (action, ref, name, image) => events.emit({ type: 'image', action, id: ref, attributes: { ...image?.config.labels, name } }),
+  });
+
   return {
+    ...transfers,
+
     async list({ all, filters, sharedSize }) {
       checkFilters(filters, ['dangling', 'label', 'before', 'since', 'reference', 'until']);
       const { state } = ledger;
@@ -255,10 +286,7 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
 
     save(refs) {
       const saved = namedImages(ledger.state, refs);
-      const release = hold(new Set(saved.flatMap(({ image }) => image.chainIds)));
-      const tar = layers.archive(archiveOf(saved, layers));
-      // What cannot be removed now goes at the next start.
-      tar.once('close', () => void release().catch(() => {}));
+      const tar = savedTar(saved);
       for (const { image } of saved) tell('save', image);
       return tar;
     },
@@ -318,25 +346,30 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
       }),
   };
 
-  /** Unpacks the layers that are not here yet, then records the image. */
   async function* loadOne(archive: Archive, entry: ArchivedImage, names: readonly string[]): AsyncGenerator<Progress, Image> {
     const raw = await archive.read(entry.config);
     const { os, diffIds } = parseImageJson(raw);
     if (os !== 'linux') throw systemError(`cannot load ${os} image on linux`);
     if (entry.layers.length !== diffIds.length)
       throw systemError(`invalid manifest, layers length mismatch: expected ${entry.layers.length}, got ${diffIds.length}`);
+    return yield* putTogether(raw, names, (at) => withProgress(archive, entry.layers[at] ?? '', 'Loading layer', short(diffIds[at] ?? '')));
+  }
+
+  /** Unpacks the layers that are not here, then records the image; again, if others of its layers were removed meanwhile. */
+  async function* putTogether(raw: string, names: readonly string[], unpack: (at: number) => AsyncGenerator<Progress, UnpackedLayer>, digests: readonly string[] = []): AsyncGenerator<Progress, Image> {
+    const { diffIds } = parseImageJson(raw);
     const chainIds = chainOf(diffIds);
     const found = new Map<string, StagedLayer>();
     try {
       for (;;) {
         for (const [at, chainId] of chainIds.entries()) {
           if (ledger.state.layers.has(chainId) || found.has(chainId)) continue;
-          const unpacked = yield* withProgress(archive, entry.layers[at] ?? '', diffIds[at] ?? '');
+          const unpacked = yield* unpack(at);
           found.set(chainId, { diffId: unpacked.diffId, unpacked });
           if (unpacked.diffId !== diffIds[at])
             throw systemError(`invalid diffID for layer ${at}: expected ${JSON.stringify(diffIds[at])}, got ${JSON.stringify(unpacked.diffId)}`);
         }
-        const image = await record(raw, found, names);
+        const image = await record(raw, found, names, { digests });
         if (image) return image;
       }
     } finally {
@@ -487,10 +520,9 @@ const goesOn = (history: readonly HistoryEntry[], parent: readonly HistoryEntry[
 };
 
 /** A layer's unpacking, and meanwhile how far it is: at most ten times a second. */
-async function* withProgress(archive: Archive, path: string, diffId: string): AsyncGenerator<Progress, UnpackedLayer> {
-  const id = diffId.replace('sha256:', '').slice(0, 12);
+async function* withProgress(archive: Archive, path: string, status: string, id: string): AsyncGenerator<Progress, UnpackedLayer> {
   let at = { current: 0, total: 0 };
-  const line = (): Progress => ({ status: 'Loading layer', id, progress: at });
+  const line = (): Progress => ({ status, id, progress: at });
   const unpacking = archive.unpack(path, (current, total) => (at = { current, total }));
   let [told, handedOver] = [-1, false];
   try {
@@ -508,5 +540,6 @@ async function* withProgress(archive: Archive, path: string, diffId: string): As
   }
 }
 
+const short = (digest: string): string => digest.replace('sha256:', '').slice(0, 12);
 const after = (milliseconds: number): Promise<undefined> => new Promise((resolve) => setTimeout(resolve, milliseconds, undefined).unref());
 const PROGRESS_INTERVAL = 100;

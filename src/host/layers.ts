@@ -7,6 +7,7 @@ import { stream } from './command.ts';
 import { decompressed } from './compression.ts';
 import { layerOf } from './layer-changes.ts';
 import { readRecipe, writeRecipe } from './layer-recipe.ts';
+import { REGISTRY_PREFIX } from './registry.ts';
 import { encodeHeader, endOfTar, padding, plainHeader, type TarHeader } from './tar-format.ts';
 import { scanTar } from './tar-scan.ts';
 import { writeWhiteouts, type Whiteouts } from './whiteouts.ts';
@@ -89,6 +90,35 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
     yield endOfTar;
   }
 
+  /** The files of an archive that is unpacked already. */
+  const openDirectory = (directory: string) => ({
+    directory,
+    names: async (): Promise<readonly string[]> => (await readdir(directory)).sort(),
+    read: async (name: string): Promise<string> => {
+      const file = await openInside(directory, name);
+      try {
+        return await file.readFile('utf8');
+      } finally {
+        await file.close();
+      }
+    },
+    exists: async (name: string): Promise<boolean> => {
+      try {
+        await (await openInside(directory, name)).close();
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    unpack: async (name: string, progress: (current: number, total: number) => void) => {
+      const file = await openInside(directory, name);
+      const { size } = await file.stat();
+      const source = file.createReadStream({ highWaterMark: 512 * 1024 });
+      return unpack(source, () => progress(source.bytesRead, size));
+    },
+    close: () => forget(directory),
+  });
+
   return {
     unpack: (tar: Readable) => unpack(tar),
     tarSize,
@@ -104,34 +134,9 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
         await forget(directory);
         throw error;
       }
-      return {
-        directory,
-        names: async (): Promise<readonly string[]> => (await readdir(directory)).sort(),
-        read: async (name: string): Promise<string> => {
-          const file = await openInside(directory, name);
-          try {
-            return await file.readFile('utf8');
-          } finally {
-            await file.close();
-          }
-        },
-        exists: async (name: string): Promise<boolean> => {
-          try {
-            await (await openInside(directory, name)).close();
-            return true;
-          } catch {
-            return false;
-          }
-        },
-        unpack: async (name: string, progress: (current: number, total: number) => void) => {
-          const file = await openInside(directory, name);
-          const { size } = await file.stat();
-          const source = file.createReadStream({ highWaterMark: 512 * 1024 });
-          return unpack(source, () => progress(source.bytesRead, size));
-        },
-        close: () => forget(directory),
-      };
+      return openDirectory(directory);
     },
+    openDirectory,
 
     async remove(chainIds: readonly string[]): Promise<void> {
       for (const chainId of chainIds) {
@@ -163,7 +168,7 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
 };
 
 /** What we make under DATA_ROOT/tmp. The archive's name is seen in error messages. */
-const PREFIXES = { layer: 'layer-', archive: 'docker-import-', removed: 'removed-' };
+const PREFIXES = { layer: 'layer-', archive: 'docker-import-', removed: 'removed-', registry: REGISTRY_PREFIX };
 
 /** Fills `directory` with `diff`, `recipe.gz` and `tar.json`. The digest is of the tar as it is without compression. */
 const unpackInto = async (directory: string, tar: Readable, moved: () => void): Promise<{ diffId: string; size: number }> => {

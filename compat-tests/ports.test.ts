@@ -86,6 +86,55 @@ describe('the forms of -p', () => {
   });
 });
 
+describe('a range of many ports', () => {
+  const first = 21300, count = 100;
+  const shown = ['-p', `${first}-${first + count - 1}:7000-${7000 + count - 1}`];
+  // One server for the first, one in the middle, one for the last.
+  const served = ['sh', '-c', 'for p in 7000 7050 7099; do mkdir -p /w/$p; echo at $p >/w/$p/index.html; httpd -p $p -h /w/$p; done; sleep 1000'];
+
+  test('every port of it is reached by every way', async () => {
+    await dockerOut('run', '-d', '--name', name('range'), ...shown, 'busybox', ...served);
+    assert.deepEqual((await ports('range'))['7099/tcp'], everywhere(21399));
+    assert.equal(Object.keys(await ports('range')).length, count);
+    await dockerOut('network', 'create', name('apart'));
+    await idle('neighbour');
+    await idle('stranger', '--network', name('apart'));
+    for (const port of [0, 50, 99]) {
+      const [answer, at] = [`at ${7000 + port}`, first + port];
+      assert.equal((await fetched('client', `http://${hostAddress}:${at}/`)).trim(), answer, 'from another host');
+      for (const address of [hostAddress, '127.0.0.1', '[::1]']) assert.equal((await fetched('host', `http://${address}:${at}/`)).trim(), answer, `the host, by ${address}`);
+      for (const from of ['range', 'neighbour', 'stranger']) assert.equal((await fetched({ container: name(from) }, `http://${hostAddress}:${at}/`)).trim(), answer, from);
+    }
+  });
+
+  test('every port of it is held', async () => {
+    for (const port of [first, first + 1, first + 50, first + count - 1])
+      for (const address of ['0.0.0.0', '127.0.0.1', '::']) {
+        const listener = await listen(port, address);
+        await listener.close();
+        assert.equal(listener.said, 'EADDRINUSE', `${address} ${port}`);
+      }
+    await dockerOut('rm', '-f', name('range'));
+    assert.doesNotMatch(await natRules(), /213\d\d/);
+    const listener = await listen(first + 50);
+    try {
+      assert.equal(listener.said, 'listening');
+      await dockerFails(125, /213\d\d.*(address already in use|port is already allocated)/, 'run', '-d', '--name', name('refused'), ...shown, 'busybox', 'sleep', '1000');
+      assert.doesNotMatch(await natRules(), /213\d\d/);
+    } finally {
+      await listener.close();
+    }
+  });
+
+  test('of 127.0.0.1: the host reaches it, another host and a container do not', async () => {
+    await dockerOut('run', '-d', '--name', name('inner'), '-p', '127.0.0.1:21300-21399:7000-7099', 'busybox', ...served);
+    assert.equal((await fetched('host', 'http://127.0.0.1:21350/')).trim(), 'at 7050');
+    for (const from of ['client', 'host'] as const) await unreachable(from, `http://${hostAddress}:21350/`);
+    await idle('curious');
+    await unreachable({ container: name('curious') }, `http://${hostAddress}:21350/`);
+  });
+});
+
 describe('127.0.0.1:HOST:CONTAINER', () => {
   test('the host reaches it, another host does not', async () => {
     await web('local', ['-p', '127.0.0.1:21130:8080']);

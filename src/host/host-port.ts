@@ -1,6 +1,8 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import type { KindOf } from '../operations/operation.ts';
+import { parkPorts } from './parked-ports.ts';
+import { originalPort } from './socket.ts';
 
 type HostPort = KindOf<'host-port'>;
 
@@ -33,7 +35,7 @@ export const createHostPorts = (): HostPorts => {
       const key = keyOf(object);
       held.get(key)?.();
       held.delete(key);
-      const hold = { tcp: holdTcp, udp: holdUdp, sctp: holdNothing }[object.protocol];
+      const hold = { tcp: object.count === undefined ? holdTcp : holdTcpRange, udp: holdUdp, sctp: holdNothing }[object.protocol];
       held.set(key, await hold(object));
     },
     async drop(object) {
@@ -54,11 +56,36 @@ const WHY: Readonly<Record<string, string>> = {
 
 const why = (error: NodeJS.ErrnoException): string => WHY[error.code ?? ''] ?? error.message;
 
+/** A listener at the first port, to which rules lead what is meant for the others; these are only kept from everybody else. */
+const holdTcpRange = async (object: HostPort): Promise<() => void> => {
+  const { hostAddress, hostPort, port, count = 1 } = object;
+  const park = (): (() => void) => {
+    try {
+      return parkPorts(hostAddress, hostPort + 1, hostPort + count - 1);
+    } catch (error) {
+      const { port: busy = hostPort } = error as { port?: number };
+      throw new HostPortError({ ...object, hostPort: busy, port: port + busy - hostPort }, why(error as NodeJS.ErrnoException), error);
+    }
+  };
+  const free = park();
+  try {
+    const close = await holdTcp(object);
+    return () => {
+      close();
+      free();
+    };
+  } catch (error) {
+    free();
+    throw error;
+  }
+};
+
 const holdTcp = (object: HostPort): Promise<() => void> =>
   new Promise((resolve, reject) => {
     const open = new Set<net.Socket>();
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
-      const upstream = net.connect({ host: object.address, port: object.port, allowHalfOpen: true, noDelay: true });
+      const meant = object.count === undefined ? object.hostPort : originalPort(client);
+      const upstream = net.connect({ host: object.address, port: object.port + meant - object.hostPort, allowHalfOpen: true, noDelay: true });
       for (const socket of [client, upstream]) {
         open.add(socket);
         socket.on('close', () => open.delete(socket));

@@ -4,7 +4,7 @@ import { contains, parseAddress, parseCidr } from '../model/cidr.ts';
 import type { Endpoint, GatewayMode, Network } from '../model/network.ts';
 import type { PortBinding } from '../model/port.ts';
 import type { Family, HostObject } from '../operations/operation.ts';
-import { baseFirewall, networkFirewall, portsFirewall } from './firewall.ts';
+import { baseFirewall, networkFirewall, portsFirewall, relayFirewall } from './firewall.ts';
 
 /**
  * What the planned rules do to a packet: the kernel's tables in small. The host has eth0 (198.51.100.2), docker0, two more
@@ -47,7 +47,7 @@ const createFirewall = (objects: readonly HostObject[], family: Family = 'ipv4',
       const { matches, target, argument } = read(spec, packet);
       if (!matches) continue;
       if (target === 'RETURN') return undefined;
-      const verdict = ['ACCEPT', 'DROP', 'DNAT', 'MASQUERADE', 'SNAT'].includes(target) ? { target, argument, chain } : walk(table, target, packet);
+      const verdict = ['ACCEPT', 'DROP', 'DNAT', 'REDIRECT', 'MASQUERADE', 'SNAT'].includes(target) ? { target, argument, chain } : walk(table, target, packet);
       if (verdict) return verdict;
     }
     return undefined;
@@ -60,10 +60,11 @@ const createFirewall = (objects: readonly HostObject[], family: Family = 'ipv4',
     if (raw?.target === 'DROP') return 'dropped in raw';
     const changed = packet.state === 'NEW' ? walk('nat', nat, packet) : undefined;
     if (changed?.target === 'DNAT') {
-      const [, six, four, port = ''] = /^(?:\[(.*)\]|([^:]*))(?::(\d+))?$/.exec(changed.argument) ?? [];
+      const [, six, four, port = '', base] = /^(?:\[(.*)\]|([^:]*))(?::(\d+)(?:-\d+\/(\d+))?)?$/.exec(changed.argument) ?? [];
       const dst = six ?? four ?? '';
-      packet = { ...packet, dst, port: port === '' ? packet.port : Number(port) };
+      packet = { ...packet, dst, port: port === '' ? packet.port : Number(port) + (base === undefined ? 0 : packet.port - Number(base)) };
     }
+    if (changed?.target === 'REDIRECT') return `to the listener at ${changed.argument}`;
     if (LOCAL.includes(packet.dst)) return 'to the host itself';
     packet = { ...packet, out: routeTo(packet.dst) };
     const verdict = walk('filter', packet.in === '' ? 'OUTPUT' : 'FORWARD', packet);
@@ -103,6 +104,8 @@ const read = (spec: readonly string[], packet: InFlight): { matches: boolean; ta
       case '--ctstate': check(value.split(',').includes(packet.state)); break;
       case '--dst-type': check(value === 'LOCAL' && LOCAL.includes(packet.dst)); break;
       case '-j': target = value; break;
+      case '--comment': break;
+      case '--to-ports':
       case '--to-source':
       case '--to-destination': argument = value; break;
       default: assert.fail(`${word} in ${spec.join(' ')}`);
@@ -170,6 +173,28 @@ for (const [what, packet, fate] of cases) test(what, () => assert.equal(ask(pack
 test('where the kernel drops what no rule allows, the same holds', () => {
   const strict = createFirewall(objects, 'ipv4', 'DROP');
   for (const [what, packet, fate] of cases) assert.equal(strict(packet), packet.in === 'eth0' && packet.dst === '203.0.113.5' ? 'dropped by policy' : fate, what);
+});
+
+test('a long range: its ports are the container\'s, and what DOCKER leaves over is the listener\'s', () => {
+  const range = (hostAddress: string, first: number, port: number) => Array.from({ length: 100 }, (_, index) => binding(hostAddress, first + index, port + index));
+  const judge = createFirewall([
+    ...objects,
+    ...portsFirewall(endpoint('172.17.0.4', 'docker0'), [...range('0.0.0.0', 20_000, 7000), ...range('127.0.0.1', 30_000, 30_000)]),
+    ...relayFirewall({ ...binding('0.0.0.0', 20_000, 7000), count: 100 }),
+    ...relayFirewall({ ...binding('127.0.0.1', 30_000, 30_000), count: 100 }),
+  ]);
+  assert.equal(judge({ ...outside, dst: host, port: 20_007 }), 'to 172.17.0.4:7007 by docker0');
+  assert.equal(judge({ ...outside, dst: host, port: 20_100 }), 'to the host itself');
+  assert.equal(judge({ ...outside, dst: '172.17.0.4', port: 7007 }), 'dropped in raw');
+  assert.equal(judge({ dst: host, port: 20_099 }), 'to 172.17.0.4:7099 by docker0');
+  assert.equal(judge({ src: '127.0.0.1', dst: '127.0.0.1', port: 20_007 }), 'to the listener at 20000');
+  assert.equal(judge({ ...container, dst: host, port: 20_007 }), 'to the listener at 20000', 'a neighbour, and the container itself');
+  assert.equal(judge({ in: 'br-web', src: '172.18.0.2', dst: host, port: 20_007 }), 'to the listener at 20000', 'from another network');
+  assert.equal(judge({ ...container, dst: '203.0.113.5', port: 20_007 }), 'to 203.0.113.5:20007 by eth0, masqueraded', 'not the host\'s');
+  assert.equal(judge({ ...outside, dst: host, port: 30_007 }), 'to the host itself');
+  assert.equal(judge({ ...container, dst: host, port: 30_007 }), 'to the host itself');
+  for (const from of [outside, container]) assert.equal(judge({ ...from, dst: '127.0.0.1', port: 30_007 }), 'dropped in raw');
+  assert.equal(judge({ src: '127.0.0.1', dst: '127.0.0.1', port: 30_007 }), 'to the host itself', 'which is its listener at 30000');
 });
 
 test('networks keep apart in whatever order they came', () => {

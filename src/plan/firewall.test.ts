@@ -3,7 +3,7 @@ import test from 'node:test';
 import type { Endpoint, Network } from '../model/network.ts';
 import type { PortBinding, Protocol } from '../model/port.ts';
 import type { Family, HostObject } from '../operations/operation.ts';
-import { baseFirewall, foldChains, isOurs, networkFirewall, portsFirewall } from './firewall.ts';
+import { baseFirewall, foldChains, isOurs, networkFirewall, portsFirewall, relayFirewall } from './firewall.ts';
 
 /** As iptables-save lists a table, without counters and empty chains. */
 const listing = (objects: readonly HostObject[], table: string, family: Family = 'ipv4'): string => {
@@ -168,6 +168,46 @@ test('many ports, in the order in which they are bound', () => {
 -A DOCKER -d 127.0.0.1/32 ! -i docker0 -p tcp -m tcp --dport 8082 -j DNAT --to-destination 172.17.0.3:8080
 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8084 -j DNAT --to-destination 172.17.0.3:8080
 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 32769 -j DNAT --to-destination 172.17.0.3:7777`.trim());
+});
+
+const range = (count: number, hostPort: number, port: number, hostAddress = '0.0.0.0'): PortBinding[] => Array.from({ length: count }, (_, index) => binding(hostAddress, hostPort + index, port + index));
+const all = (objects: readonly HostObject[], family: Family = 'ipv4'): string => ['raw', 'nat', 'filter'].map((table) => listing(objects, table, family)).filter(Boolean).join('\n');
+
+test('a range is one rule, however long', () => {
+  assert.equal(all(portsFirewall(endpoint('172.17.0.2'), range(10_000, 20_000, 20_000))), `
+-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 20000:29999 -j DNAT --to-destination 172.17.0.2
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 20000:29999 -j ACCEPT`.trim());
+  assert.equal(all(portsFirewall(endpoint('172.17.0.2'), [...range(1000, 20_000, 7000), ...range(4, 9000, 9000, '127.0.0.1'), ...range(3, 80, 80)])), `
+-A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP
+-A PREROUTING -d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 9000:9003 -j DROP
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 20000:20999 -j DNAT --to-destination 172.17.0.2:7000-7999/20000
+-A DOCKER -d 127.0.0.1/32 ! -i docker0 -p tcp -m tcp --dport 9000:9003 -j DNAT --to-destination 172.17.0.2
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 81 -j DNAT --to-destination 172.17.0.2:81
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 82 -j DNAT --to-destination 172.17.0.2:82
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 82 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 81 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 9000:9003 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 7000:7999 -j ACCEPT`.trim());
+  const six = { ...endpoint('', 'br-six'), ipv6: { address: 'fd00:55::2', prefixLength: 64, gateway: 'fd00:55::1' } } as Endpoint;
+  assert.equal(listing(portsFirewall(six, [...range(5, 80, 80, '::'), ...range(5, 8080, 80, '2001:db8::2')]), 'nat', 'ipv6'), `
+-A DOCKER ! -s fe80::/10 ! -i br-six -p tcp -m tcp --dport 80:84 -j DNAT --to-destination fd00:55::2
+-A DOCKER ! -s fe80::/10 -d 2001:db8::2/128 ! -i br-six -p tcp -m tcp --dport 8080:8084 -j DNAT --to-destination [fd00:55::2]:80-84/8080`.trim());
+});
+
+test('what no DNAT of a long range catches is led to its listener', () => {
+  const relay = (hostAddress: string) => relayFirewall({ ...binding(hostAddress, 20_000, 7000), count: 1000 });
+  const tail = (target: string): string => `-p tcp -m tcp --dport 20000:20999 -m addrtype --dst-type LOCAL -m comment --comment berth -j ${target}`;
+  for (const [family, address] of [['ipv4', '0.0.0.0'], ['ipv6', '::']] as const)
+    assert.equal(all(relay(address), family), ['PREROUTING', 'OUTPUT'].map((chain) => `-A ${chain} ${tail('REDIRECT --to-ports 20000')}`).join('\n'));
+  assert.equal(all(relay('192.0.2.7')), ['PREROUTING', 'OUTPUT'].map((chain) => `-A ${chain} -d 192.0.2.7/32 ${tail('DNAT --to-destination 192.0.2.7:20000')}`).join('\n'));
+  assert.equal(all(relay('127.0.0.1')), `-A OUTPUT -d 127.0.0.1/32 ${tail('DNAT --to-destination 127.0.0.1:20000')}`);
+  assert.equal(all(relay('::1'), 'ipv6'), `-A OUTPUT -d ::1/128 ${tail('DNAT --to-destination [::1]:20000')}`);
+  for (const { table, chain, spec } of relay('0.0.0.0')) assert.ok(isOurs(table, chain, spec.join(' ')));
+  assert.ok(isOurs('raw', 'PREROUTING', '-d 127.0.0.1/32 ! -i lo -p tcp -m tcp --dport 9000:9003 -j DROP'));
+  assert.ok(!isOurs('nat', 'PREROUTING', tail('REDIRECT --to-ports 20000').replace('--comment berth', '--comment mine')));
 });
 
 const lines = (objects: readonly HostObject[], table: string, wanted: RegExp): string =>

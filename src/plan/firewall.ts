@@ -2,6 +2,7 @@ import { familyOf, type Endpoint, type Family, type Network } from '../model/net
 import type { PortBinding } from '../model/port.ts';
 import type { HostObject, KindOf, Table } from '../operations/operation.ts';
 import { bridgeSettings, type BridgeSettings } from './bridge.ts';
+import { spansOf, type PortSpan } from './spans.ts';
 
 /**
  * The way of a packet, as on any Docker host:
@@ -109,25 +110,52 @@ const reachableRules = (family: Family, address: string, { bridge, gatewayModes 
   return [
     // With its port open in FORWARD, the container could also be reached by those who just route its address to us.
     ...(mode === 'nat' ? [add('raw', 'PREROUTING', `-d ${one(address)} ! -i ${bridge} -j DROP`)] : []),
-    ...ports.flatMap(({ protocol, port, hostAddress, hostPort }) => {
-      if (hostPort === 0) return [];
+    ...spansOf(ports.filter(({ hostPort }) => hostPort !== 0), () => RANGE).flatMap(({ protocol, port, hostAddress, hostPort, count }) => {
       const to = hostAddress === ANY[family] ? '' : `-d ${one(hostAddress)} `;
+      const destination = count === 1 ? `${target}:${port}` : port === hostPort ? address : `${target}:${port}-${port + count - 1}/${hostPort}`;
       return [
-        add('nat', 'DOCKER', `${notLocal}${to}! -i ${bridge} -p ${protocol} -m ${protocol} --dport ${hostPort} -j DNAT --to-destination ${target}:${port}`),
+        add('nat', 'DOCKER', `${notLocal}${to}! -i ${bridge} -p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -j DNAT --to-destination ${destination}`),
         // What is bound to loopback is for this host: no other may route 127/8 at us and have it.
         ...(hostAddress.startsWith('127.')
-          ? [add('raw', 'PREROUTING', `-d ${one(hostAddress)} ! -i lo -p ${protocol} -m ${protocol} --dport ${hostPort} -j DROP`)]
+          ? [add('raw', 'PREROUTING', `-d ${one(hostAddress)} ! -i lo -p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -j DROP`)]
           : []),
       ];
     }),
-    ...(mode === 'nat-unprotected' ? [] : containerPortsOf(ports)).map(({ protocol, port }) =>
-      add('filter', 'DOCKER', `-d ${one(address)} ! -i ${bridge} -o ${bridge} -p ${protocol} -m ${protocol} --dport ${port} -j ACCEPT`, 'top'),
+    ...(mode === 'nat-unprotected' ? [] : containerPortsOf(ports)).map(({ protocol, port, count }) =>
+      add('filter', 'DOCKER', `-d ${one(address)} ! -i ${bridge} -o ${bridge} -p ${protocol} -m ${protocol} --dport ${listed(port, count)} -j ACCEPT`, 'top'),
     ),
   ];
 };
 
 /** Two host ports of one container port share its ACCEPT. */
-const containerPortsOf = (ports: readonly PortBinding[]) => [...new Map(ports.map((port) => [`${port.port}/${port.protocol}`, port])).values()];
+const containerPortsOf = (ports: readonly PortBinding[]): PortSpan[] => {
+  const once = new Map(ports.map(({ port, protocol }) => [`${port}/${protocol}`, { port, protocol, hostAddress: '', hostPort: port }]));
+  return spansOf([...once.values()], () => RANGE);
+};
+
+/** From so many neighbours on, one rule is for all of them. Fewer are listed one by one, as on any Docker host. */
+const RANGE = 4;
+
+const listed = (first: number, count: number): string => (count === 1 ? `${first}` : `${first}:${first + count - 1}`);
+
+/**
+ * A long range has one listener, at its first port. What DOCKER sent nowhere, for it comes from a container, is for
+ * 127.0.0.1, or is IPv6 to a container without, comes to that listener from every port of the range, in the same chains
+ * after DOCKER; which port was meant, the listener asks the kernel.
+ */
+export const relayFirewall = ({ hostAddress, hostPort, protocol, count }: PortSpan): Rule[] => {
+  const family = familyOf(hostAddress);
+  const any = hostAddress === ANY[family];
+  const to = any ? '' : `-d ${hostAddress}/${ALONE[family]} `;
+  const target = any ? `REDIRECT --to-ports ${hostPort}` : `DNAT --to-destination ${family === 'ipv6' ? `[${hostAddress}]` : hostAddress}:${hostPort}`;
+  const spec = `${to}-p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -m addrtype --dst-type LOCAL -m comment --comment ${OURS} -j ${target}`;
+  // What is bound to loopback is for this host alone.
+  const chains = hostAddress.startsWith('127.') || hostAddress === '::1' ? ['OUTPUT'] : ['PREROUTING', 'OUTPUT'];
+  return chains.map((chain) => rule(family)('nat', chain, spec));
+};
+
+/** By which a rule in a shared chain is known to be berth's, where its words alone could be anybody's. */
+const OURS = 'berth';
 
 /**
  * Rules folded into the chains they make, as iptables would: "TABLE CHAIN" to its rules, first to last. Only berth's own
@@ -161,11 +189,11 @@ export const isOurs = (table: string, chain: string, spec: string, bridges: Read
       return /^-j DOCKER-(USER|FORWARD)$/.test(spec);
     case 'nat PREROUTING':
     case 'nat OUTPUT':
-      return / -j DOCKER$/.test(spec);
+      return / -j DOCKER$/.test(spec) || spec.includes(` -m comment --comment ${OURS} -j `);
     case 'nat POSTROUTING':
       return device(/^-s \S+ ! -o (\S+) -j (?:MASQUERADE|SNAT --to-source \S+)$/.exec(spec));
     case 'raw PREROUTING':
-      return device(/^-d \S+ ! -i (\S+) -j DROP$/.exec(spec)) || /^-d 127\.\S+ ! -i lo -p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport \d+ -j DROP$/.test(spec);
+      return device(/^-d \S+ ! -i (\S+) -j DROP$/.exec(spec)) || /^-d 127\.\S+ ! -i lo -p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport \d+(:\d+)? -j DROP$/.test(spec);
     default:
       return false;
   }

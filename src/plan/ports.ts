@@ -66,10 +66,8 @@ export const allocatePorts = ({
   };
 
   const wanted = [...requests];
-  if (publishAll)
-    for (const port of exposed)
-      if (!requests.some((request) => request.port === port.port && request.protocol === port.protocol))
-        wanted.push({ ...port, hostAddress: '', hostPorts: undefined });
+  const asked = new Set(requests.map(({ port, protocol }) => slot(protocol, port)));
+  if (publishAll) for (const port of exposed) if (!asked.has(slot(port.protocol, port.port))) wanted.push({ ...port, hostAddress: '', hostPorts: undefined });
 
   return wanted.sort(exactFirst).flatMap((request) => {
     const all = addressesOf(request.hostAddress, defaultAddress);

@@ -20,13 +20,15 @@ export type Daemon = Engine & {
   readonly start: () => Promise<void>;
   /** Ends it as a crash would: no signal handler runs. */
   readonly crash: () => Promise<void>;
+  /** Resolves when it has ended by itself. */
+  readonly ended: () => Promise<void>;
   /** Ends it as `systemctl stop` would. */
   readonly stop: () => Promise<void>;
   /** Removes its containers, stops it, and takes away its hosts and everything it wrote. */
   readonly remove: () => Promise<void>;
 };
 
-export async function startDaemon(name: string): Promise<Daemon> {
+export async function startDaemon(name: string, environment: Readonly<Record<string, string>> = {}): Promise<Daemon> {
   const root = await mkdtemp(join(tmpdir(), 'berth-ct-'));
   const hosts = await createHosts(`berth-ct-${process.pid}${name}`);
   const socket = join(root, 'berth.sock');
@@ -38,7 +40,7 @@ export async function startDaemon(name: string): Promise<Daemon> {
     const [file, ...args] = enter(hosts.netns, [...daemonCommand(), ...flags]);
     const output = openSync(log, 'a');
     // In a session of its own: Ctrl-C at the terminal ends the tests, which then end the daemon in order.
-    child = spawn(file!, args, { stdio: ['ignore', output, output], detached: true });
+    child = spawn(file!, args, { stdio: ['ignore', output, output], detached: true, env: { ...process.env, ...environment } });
     closeSync(output);
     const answers = await eventually(async () => {
       if (child?.exitCode !== null) return false;
@@ -47,11 +49,14 @@ export async function startDaemon(name: string): Promise<Daemon> {
     }, { seconds: 20 });
     if (!answers) throw new Error(`the daemon ended at once:\n${await tail(log)}`);
   };
-  const end = async (signal: NodeJS.Signals) => {
+  const ended = async () => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill(signal);
-    await ended;
+    await once(child, 'exit');
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    const over = ended();
+    child?.kill(signal);
+    await over;
   };
   const stop = async () => {
     const impatience = setTimeout(() => child?.kill('SIGKILL'), 20_000);
@@ -66,7 +71,7 @@ export async function startDaemon(name: string): Promise<Daemon> {
     await rm(root, { recursive: true, force: true });
   };
 
-  const daemon = { ...hosts, socket, root, pid: () => child?.pid ?? 0, start, crash: () => end('SIGKILL'), stop, remove };
+  const daemon = { ...hosts, socket, root, pid: () => child?.pid ?? 0, start, crash: () => end('SIGKILL'), ended, stop, remove };
   try {
     await start();
     await importFixtureImages(socket);

@@ -1,0 +1,32 @@
+import fs from 'node:fs';
+
+/**
+ * For tests that kill the daemon at every step of a call: it dies, as of kill -9, just before or just after the step that the
+ * number in this file counts down to, and leaves the step's name there. No file: nothing happens; no name for one (as in
+ * production, where BERTH_FAULT is not set): the steps are not even counted.
+ */
+export const faultFrom = (file: string) => {
+  const point = (name: string): void => {
+    let left: number;
+    try {
+      left = Number(fs.readFileSync(file, 'utf8'));
+    } catch {
+      return;
+    }
+    if (!(left > 0)) return;
+    fs.writeFileSync(file, left > 1 ? `${left - 1}` : name);
+    if (left === 1) process.kill(process.pid, 'SIGKILL');
+  };
+  return <T>(name: string, work: () => T): T => {
+    point(`before ${name}`);
+    const done = work();
+    if (!(done instanceof Promise)) {
+      point(`after ${name}`);
+      return done;
+    }
+    return done.then((value) => {
+      point(`after ${name}`);
+      return value;
+    }) as T;
+  };
+};

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
-import { systemError } from '../model/errors.ts';
+import { messageOf, systemError } from '../model/errors.ts';
 import { emptyState, withChanges, type Collection, type RecordChange, type State } from '../model/state.ts';
 
 export type Store = {
@@ -23,6 +23,7 @@ const COLLECTIONS = Object.keys(emptyState) as Collection[];
 export const openStore = (dataRoot: string): Store => {
   const directory = path.join(dataRoot, 'state');
   fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  checkFile(path.join(directory, 'data.mdb'));
   const database: RootDatabase<unknown, string> = open({ path: directory, encoding: 'json' });
   const version = database.get('version');
   if (version === undefined) database.putSync('version', VERSION);
@@ -30,6 +31,7 @@ export const openStore = (dataRoot: string): Store => {
     void database.close();
     throw systemError(`${directory} was written by another version of berth (format ${String(version)}, this one reads ${VERSION})`);
   }
+  keepRoom(database, path.join(directory, 'data.mdb'));
   return {
     load() {
       const changes: RecordChange[] = [];
@@ -43,15 +45,56 @@ export const openStore = (dataRoot: string): Store => {
     async commit(changes) {
       if (changes.length === 0) return;
       // Handed over in one turn of the event loop, and so in one transaction.
-      await Promise.all(
-        changes.map(({ collection, key, record }) =>
-          record === undefined ? database.remove(`${collection}/${key}`) : database.put(`${collection}/${key}`, record),
-        ),
+      const writes = changes.map(({ collection, key, record }) =>
+        record === undefined ? database.remove(`${collection}/${key}`) : database.put(`${collection}/${key}`, record),
       );
-      await database.flushed;
+      try {
+        await Promise.all(writes);
+        await database.flushed;
+      } catch (error) {
+        throw systemError(`cannot write the state to ${directory} (is the disk full?): ${await reasonOf(error)}`, error);
+      }
     },
     close: () => database.close(),
   };
+};
+
+/** Where LMDB's first page says what it is (MDB_meta.mm_magic, after the page's header). */
+const [MAGIC, MAGIC_AT, PAGE] = [0xbeefc0de, 24, 4096];
+
+/** LMDB maps the file as it is, and would fall over one that is something else. Such a file is left as it is, and refused. */
+const checkFile = (file: string): void => {
+  if (!fs.existsSync(file)) return;
+  const fd = fs.openSync(file, 'r');
+  try {
+    const start = Buffer.alloc(MAGIC_AT + 4);
+    const length = fs.readSync(fd, start, 0, start.length, 0);
+    const { size } = fs.fstatSync(fd);
+    if (size === 0) return;
+    if (length < start.length || size < 2 * PAGE || start.readUInt32LE(MAGIC_AT) !== MAGIC)
+      throw systemError(`${file} is not the state of a berth, or is damaged: it was left as it is`);
+  } finally {
+    fs.closeSync(fd);
+  }
+};
+
+/** Bytes of free pages in the database's file. */
+const ROOM = 2 * 1024 * 1024;
+
+/**
+ * A change is written to pages that are free. With some always there, a full disk does not keep anyone from removing
+ * what fills it.
+ */
+const keepRoom = (database: RootDatabase<unknown, string>, file: string): void => {
+  if (fs.statSync(file).size > ROOM) return;
+  database.putSync('room', 'x'.repeat(ROOM));
+  database.removeSync('room');
+};
+
+/** LMDB's own words, which come with the failed transaction as a promise. */
+const reasonOf = async (error: unknown): Promise<string> => {
+  const { commitError } = error as { commitError?: unknown };
+  return messageOf(await Promise.resolve(commitError ?? error).catch((reason: unknown) => reason));
 };
 
 /** A store that forgets: for tests. */

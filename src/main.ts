@@ -8,8 +8,10 @@ import type http from 'node:http';
 import { createApp } from './api/app.ts';
 import { parseConfig, USAGE, UsageError, VERSION_LINE, type Config } from './config.ts';
 import { createEngine } from './engine/engine.ts';
+import { faultFrom } from './fault.ts';
 import { createHost } from './host/host.ts';
 import { createLayers } from './host/layers.ts';
+import { createRegistry } from './host/registry.ts';
 import { createLogs } from './host/container-log.ts';
 import { createFacts } from './host/facts.ts';
 import { readMachine } from './host/machine.ts';
@@ -38,13 +40,19 @@ const main = async (argv: readonly string[]): Promise<void> => {
   const dropForward = config.ipForward && forwardPackets() && config.iptables;
 
   const machine = readMachine();
-  const host = createHost({ ...config, lookup: (containerId, name, type) => engine.lookup(containerId, name, type) });
-  const store = openStore(config.dataRoot);
+  // Set by tests alone (see fault.ts). Without it there is no hook, and nothing that could end the daemon.
+  const faultFile = process.env['BERTH_FAULT'];
+  const step = faultFile === undefined ? undefined : faultFrom(faultFile);
+  const host = createHost({ ...config, lookup: (containerId, name, type) => engine.lookup(containerId, name, type), ...(step ? { step } : {}) });
+  const records = openStore(config.dataRoot);
+  const store = step ? { ...records, commit: (changes: Parameters<typeof records.commit>[0]) => step('commit', () => records.commit(changes)) } : records;
+  const layers = createLayers({ dataRoot: config.dataRoot });
   const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools });
   const engine = createEngine({
     host: { ...host, logs: createLogs({ dataRoot: config.dataRoot, now: host.now }), nowNanoseconds },
     store,
-    layers: createLayers({ dataRoot: config.dataRoot }),
+    layers,
+    registry: createRegistry({ dataRoot: config.dataRoot, openDirectory: layers.openDirectory }),
     machine: { ...machine, capabilities: capabilitiesOfMask(machine.capabilityMask), seccompProfile: undefined },
     layout,
     facts,
@@ -94,7 +102,10 @@ const main = async (argv: readonly string[]): Promise<void> => {
 const chooseRuntime = (config: Config, log: Log): string => {
   const usable = claimControllers(config.execRoot);
   const wanted = config.defaultRuntime;
-  if (wanted !== undefined) return wanted;
+  if (wanted !== undefined) {
+    if (findProgram(wanted) === undefined) throw new UsageError(`specified default runtime "${wanted}" does not exist`);
+    return wanted;
+  }
   if (findProgram('crun') !== undefined && usable) return 'crun';
   if (findProgram('runc') !== undefined) {
     log('info', 'crun is absent or can not run here (cgroups in hybrid mode): using runc');

@@ -8,7 +8,7 @@ import request from 'supertest';
 import { createEvents } from '../engine/events.ts';
 import type { LogQuery } from '../engine/host.ts';
 import type { CreateRequest } from '../model/container.ts';
-import { conflict, invalid, notFound, notModified } from '../model/errors.ts';
+import { conflict, invalid, notFound, notModified, systemError } from '../model/errors.ts';
 import type { Filters } from '../engine/filters.ts';
 import type { Volume } from '../model/volume.ts';
 import { createApp } from './app.ts';
@@ -236,7 +236,50 @@ test('images: names with slashes, streams with errors in them', async () => {
   assert.equal(text, '{"stream":"Loaded image: a\\n"}\r\n{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n');
   await request(server).get('/images/get?names=x').expect(404, { message: 'No such image: x' });
   await request(server).get('/images/nosuch/json').expect(404, { message: 'No such image: nosuch:latest' });
-  await request(server).post('/images/create?fromImage=x').expect(501);
+});
+
+test('pull, push and login: who asks for what, and how it went', async () => {
+  const seen: unknown[] = [];
+  const server = app({
+    images: {
+      pull: async function* ({ named, platform, credentials }) {
+        seen.push([named.path, named.tag ?? named.digest, platform, credentials]);
+        if (named.path === 'library/nosuch') throw notFound('manifest for nosuch:1 not found');
+        yield { status: 'Pulling from a', id: '1' };
+        yield { status: 'Pulling fs layer', id: 'b', progress: {} };
+        yield { status: 'Downloading', id: 'b', progress: { current: 1_500_000, total: 3_000_000 } };
+        throw new Error('connection reset');
+      },
+      push: async function* ({ named, credentials }) {
+        seen.push([named.path, named.tag, credentials]);
+        yield { aux: { tag: '1', digest: 'sha256:d', size: 3 } };
+      },
+    },
+    registries: {
+      login: async ({ server: host, credentials: { username, password } }) => {
+        if (password !== 'right') throw systemError(`${username} at ${host}`);
+      },
+    },
+  });
+  const header = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const { text } = await request(server).post('/images/create?fromImage=x&tag=1&platform=linux').set('X-Registry-Auth', header({ username: 'u', password: 'p?>' })).buffer(true).parse(wholeBody).then(({ body }) => ({ text: String(body) }));
+  assert.deepEqual(text.trim().split('\r\n'), [
+    '{"status":"Pulling from a","id":"1"}',
+    '{"status":"Pulling fs layer","progressDetail":{},"id":"b"}',
+    `{"status":"Downloading","progressDetail":{"current":1500000,"total":3000000},"progress":"[${'='.repeat(25)}>${' '.repeat(25)}]    1.5MB/3MB","id":"b"}`,
+    '{"errorDetail":{"message":"connection reset"},"error":"connection reset"}',
+  ]);
+  const digest = `sha256:${'0'.repeat(64)}`;
+  await request(server).post(`/images/create?fromImage=nosuch&tag=${digest}`).set('X-Registry-Auth', 'e30=').expect(404, { message: 'manifest for nosuch:1 not found' });
+  await request(server).post('/images/a.b:1/c/push?tag=2').set('X-Registry-Auth', header({ auth: Buffer.from('u:a:b').toString('base64') })).expect(200, { progressDetail: {}, aux: { Tag: '1', Digest: 'sha256:d', Size: 3 } });
+  await request(server).post('/images/x/push').expect(400, { message: 'bad parameters and missing X-Registry-Auth: invalid X-Registry-Auth header: EOF' });
+  assert.deepEqual(seen, [
+    ['library/x', '1', 'linux', { username: 'u', password: 'p?>', identityToken: '' }],
+    ['library/nosuch', digest, '', undefined],
+    ['c', '2', { username: 'u', password: 'a:b', identityToken: '' }],
+  ]);
+  await request(server).post('/auth').send({ username: 'u', password: 'right', serveraddress: 'h' }).expect(200, { IdentityToken: '', Status: 'Login Succeeded' });
+  await request(server).post('/auth').send({ username: 'u', password: 'wrong', serveraddress: 'h' }).expect(500, { message: 'u at h' });
 });
 
 test('archives: the stat as a header, the path that must be there', async () => {
@@ -264,7 +307,7 @@ test('archives: the stat as a header, the path that must be there', async () => 
 test('not served yet: told so, after the container has been found', async () => {
   const server = app({ containers: { find: (ref) => { throw notFound(`No such container: ${ref}`); } } });
   await request(server).get('/v1.50/containers/nosuch/stats?stream=0').expect(404, { message: 'No such container: nosuch' });
-  await request(server).post('/v1.50/auth').expect(501, { message: 'logging in to registries is not implemented by berth yet' });
+  await request(server).post('/v1.50/build').expect(501, { message: 'building images is not implemented by berth yet' });
   await request(server).get('/v1.50/nodes').expect(503, {
     message: 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
   });

@@ -14,6 +14,7 @@ import { imageRoutes } from './images.ts';
 import { logRoutes } from './logs.ts';
 import { networkRoutes } from './networks.ts';
 import { notImplementedRoutes } from './not-implemented.ts';
+import { registryRoutes } from './registries.ts';
 import { systemRoutes } from './system.ts';
 import { refuseVersion, standardHeaders, takeVersion } from './version.ts';
 import { statsRoutes } from './stats.ts';
@@ -50,13 +51,16 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOpti
     volumeRoutes(engine),
     volumeArchiveRoutes(engine),
     imageRoutes(engine, dataRoot),
+    registryRoutes(engine),
     eventRoutes(engine),
     systemRoutes(engine, dataRoot),
     notImplementedRoutes(engine),
   );
   app.use((_req: Request, res: Response) => sendPageNotFound(res));
   app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
-    if (!(error instanceof EngineError) && !res.closed) fault?.(`${req.method} ${req.url}`, error);
+    // Express's own errors have a status: a path that is not UTF-8 is the client's fault.
+    const ours = !(error instanceof EngineError) && ((error as { status?: number }).status ?? 500) >= 500;
+    if (ours && !res.closed) fault?.(`${req.method} ${req.url}`, error);
     sendError(res, error);
   });
 

@@ -1,5 +1,6 @@
 import type { Asked } from '../model/container.ts';
 import type { Json, JsonObject } from '../model/json.ts';
+import { MASKED_PATHS, READONLY_PATHS } from '../model/masks.ts';
 import { configFields, type WireCreate, type WireEndpoint, type WireHostConfig, type WireMount } from './container-schema.ts';
 
 /** A request's Config and HostConfig as inspect shows them: what Go leaves out when it is empty is left out. */
@@ -65,20 +66,3 @@ const isEmpty = (name: string, value: Json): boolean => {
 };
 
 const POINTERS = new Set(['Init', 'StopTimeout', 'Healthcheck', 'BindOptions', 'VolumeOptions', 'ImageOptions', 'TmpfsOptions', 'DriverConfig']);
-
-const MASKED_PATHS = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];

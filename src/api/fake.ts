@@ -6,7 +6,7 @@ type Partials = { readonly [S in keyof Engine]?: Partial<Engine[S]> };
 export const fakeEngine = (parts: Partials): Engine =>
   Object.fromEntries(SERVICES.map((service) => [service, faked(service, parts[service] ?? {})])) as Engine;
 
-const SERVICES = ['containers', 'exec', 'images', 'volumes', 'volumeArchives', 'networks', 'archives', 'events', 'system'] as const satisfies readonly (keyof Engine)[];
+const SERVICES = ['containers', 'exec', 'images', 'registries', 'volumes', 'volumeArchives', 'networks', 'archives', 'events', 'system'] as const satisfies readonly (keyof Engine)[];
 
 const faked = (service: string, part: object): object =>
   new Proxy(part, {

@@ -41,7 +41,6 @@ const OF_CONTAINERS: readonly (readonly [Method, string, string])[] = [
 ];
 
 const OTHERS: readonly (readonly [Method, string, string])[] = [
-  ['post', '/auth', 'logging in to registries'],
   ['post', '/build', 'building images'],
   ['post', '/build/cancel', 'building images'],
   ['post', '/session', 'building images'],

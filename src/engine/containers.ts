@@ -11,6 +11,7 @@ import { missingSource, requiredSources, resolveMounts } from '../plan/mounts.ts
 import { nanoseconds, parseTimestamp } from '../plan/timestamp.ts';
 import { changedLimits, withUpdate } from '../plan/update.ts';
 import { listContainers } from './container-list.ts';
+import { containerEvents } from './container-events.ts';
 import type { Events } from './events.ts';
 import { checkFilters, labelsMatch } from './filters.ts';
 import { findContainer } from './find.ts';
@@ -43,8 +44,7 @@ const SIGTERM = 15;
 export const createContainers = (parts: ContainersParts): Containers => {
   const { ledger, host, events, images, lifecycle } = parts;
   const find = (ref: string): Container => findContainer(ledger.state, ref);
-  const emit = (container: Container, action: string, attributes: Record<string, string> = {}): void =>
-    events.emit({ type: 'container', action, id: container.id, attributes: { ...container.spec.labels, image: container.spec.image, name: container.name, ...attributes } });
+  const { emit } = containerEvents(events);
 
   const sizesOf = (container: Container) => host.sizes(container, ledger.state.images.get(container.imageId)?.size ?? 0);
   const put = (container: Container): RecordChange => ({ collection: 'containers', key: container.id, record: container });
@@ -317,11 +317,21 @@ const withNeighbours = (state: State, { spec, asked }: Pick<CreateRequest, 'spec
       throw invalid(messageOf(error));
     }
   };
-  const [networkMode, pidMode, ipcMode] = [named(spec.networkMode), named(spec.pidMode), named(spec.ipcMode)];
+  // Whose network it shares is asked for at its start.
+  const known = spec.networkMode.startsWith('container:') && isThere(state, spec.networkMode.slice('container:'.length));
+  const [networkMode, pidMode, ipcMode] = [known ? named(spec.networkMode) : spec.networkMode, named(spec.pidMode), named(spec.ipcMode)];
   return {
     spec: { ...spec, networkMode, pidMode, ipcMode },
     asked: { ...asked, hostConfig: { ...asked.hostConfig, ...(spec.networkMode === networkMode ? {} : { NetworkMode: networkMode }), PidMode: pidMode, IpcMode: ipcMode } },
   };
+};
+
+const isThere = (state: State, ref: string): boolean => {
+  try {
+    return findContainer(state, ref) !== undefined;
+  } catch {
+    return false;
+  }
 };
 
 /** What the image says, where the client said nothing. */

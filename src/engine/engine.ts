@@ -13,6 +13,7 @@ import type { Machine } from '../plan/oci-spec.ts';
 import { createArchives, type ArchivesParts, type Tree } from './archives.ts';
 import { createConnections } from './connections.ts';
 import { createContainers } from './containers.ts';
+import { containerEvents } from './container-events.ts';
 import { createEvents } from './events.ts';
 import { createExecs } from './exec.ts';
 import { createHealthProbes } from './health.ts';
@@ -21,6 +22,8 @@ import type { Host, Store } from './host.ts';
 import { createImages } from './images.ts';
 import { createLedger } from './ledger.ts';
 import type { Layers } from './layers.ts';
+import { createRegistries } from './registries.ts';
+import type { Registry } from './registry.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createNetworks, defaultNetworks } from './networks.ts';
 import { createPrepare, type PrepareHost } from './prepare.ts';
@@ -35,6 +38,7 @@ export type EngineParts = {
   readonly host: EngineHost;
   readonly store: Store;
   readonly layers: Layers;
+  readonly registry: Registry;
   readonly machine: Machine;
   readonly layout: Layout;
   readonly facts: () => Promise<HostFacts>;
@@ -104,6 +108,7 @@ type ViewMount = { readonly source: string; readonly subpath: string; readonly d
 export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<void>; lookup: Lookup } => {
   const { host, store, layers, layout, hex } = parts;
   const events = createEvents(() => host.nowNanoseconds());
+  const { emit } = containerEvents(events);
   const ledger = createLedger({
     store,
     execute: (operations) => host.execute(operations),
@@ -123,6 +128,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
   const images = createImages({
     ledger,
     layers,
+    registry: parts.registry,
     events,
     now: () => host.now(),
     architecture: parts.machine.arch,
@@ -130,13 +136,11 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     upper: (id) => `${layout.dataRoot}/overlay2/${id}/diff`,
     async freeze(container) {
       if (container.state.status !== 'running') return async () => {};
-      const emit = (action: string): void =>
-        events.emit({ type: 'container', action, id: container.id, attributes: { ...container.spec.labels, image: container.spec.image, name: container.name } });
       await host.processes.pause(container.id, container.spec.runtime);
-      emit('pause');
+      emit(container, 'pause');
       return async () => {
         await host.processes.unpause(container.id, container.spec.runtime);
-        emit('unpause');
+        emit(container, 'unpause');
       };
     },
   });
@@ -219,6 +223,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     }),
     exec: execs,
     images,
+    registries: createRegistries(parts.registry),
     volumes,
     volumeArchives: createVolumeArchives({ ledger, host, events, dataRoot: layout.dataRoot, find: volumes.find, visit: visits.volume, frozen }),
     networks: createNetworks({
@@ -260,8 +265,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
         const { upper, lower } = overlayOf(layout, container);
         return host.changesOf(upper, lower);
       },
-      emit: (container, action) =>
-        events.emit({ type: 'container', action, id: container.id, attributes: { ...container.spec.labels, image: container.spec.image, name: container.name } }),
+      emit,
     }),
     events,
     system: {
@@ -294,6 +298,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
         log: parts.log,
         fresh,
       });
+      for (const container of ledger.state.containers.values()) prepare.mend(container);
     },
   };
 };

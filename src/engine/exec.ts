@@ -2,6 +2,7 @@ import type { Container, Exec } from '../model/container.ts';
 import { conflict, EngineError, invalid, notFound } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
 import { createAttachments } from './attachments.ts';
+import { containerEvents } from './container-events.ts';
 import type { Events } from './events.ts';
 import { findContainer } from './find.ts';
 import type { Exit, Host, RunningProcess } from './host.ts';
@@ -55,12 +56,7 @@ export const createExecs = (parts: ExecsParts): Execs & {
   };
 
   const emit = (container: Container, action: string, exec: Exec, attributes: Record<string, string> = {}): void =>
-    events.emit({
-      type: 'container',
-      action,
-      id: container.id,
-      attributes: { ...container.spec.labels, execID: exec.id, image: container.spec.image, name: container.name, ...attributes },
-    });
+    containerEvents(events).emit(container, action, { execID: exec.id, ...attributes });
 
   /** Starts it; `ended` resolves when it has ended and its streams are done. */
   const begin = async (entry: Entry, peer: Peer | undefined, consoleSize: readonly [number, number] | undefined): Promise<{ ended: Promise<void> }> => {

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import type { Container, ProbeResult } from '../model/container.ts';
 import { messageOf } from '../model/errors.ts';
 import { healthAfter, probeDelay, probeOf, type Probe } from '../plan/health.ts';
+import { containerEvents } from './container-events.ts';
 import type { Events } from './events.ts';
 import type { OutputStream } from './host.ts';
 import type { Ledger } from './ledger.ts';
@@ -100,8 +101,7 @@ export const createHealthProbes = ({ ledger, events, execs, now }: HealthParts):
       return { changes: [{ collection: 'containers', key: id, record }], result: after.status === before.status ? undefined : record };
     });
     if (!change) return;
-    const { name, spec, state } = change;
-    events.emit({ type: 'container', action: `health_status: ${state.health?.status ?? ''}`, id, attributes: { ...spec.labels, image: spec.image, name } });
+    containerEvents(events).emit(change, `health_status: ${change.state.health?.status ?? ''}`);
   };
 
   const cease = (id: string): void => {

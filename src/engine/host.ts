@@ -1,7 +1,8 @@
-import type { Readable } from 'node:stream';
 import type { Operation } from '../operations/operation.ts';
 import type { Statistics } from '../model/statistics.ts';
 import type { JsonObject } from '../model/json.ts';
+import type { LogLine, LogQuery, LogWriter } from '../model/log.ts';
+import type { Exit, OutputStream, ProcessListener, ProcessRequest, RunningProcess } from '../model/process.ts';
 
 /** What the engine needs of the machine. `host/` provides it; tests provide a fake that holds state. */
 export type Host = {
@@ -29,46 +30,11 @@ export type Host = {
   };
 };
 
-export type OutputStream = 'stdout' | 'stderr';
-
 /** Tells when the kernel has killed something of a container's for want of memory. */
 export type MemoryWatch = {
   /** The last look, after the container has ended. */
   settle(exitCode: number): Promise<void>;
   close(): void;
-};
-
-/** How a process ended. */
-export type Exit = { readonly code: number; readonly at: string };
-
-export type ProcessRequest = {
-  /** The container's id, or the exec's. */
-  readonly id: string;
-  /** A container's first process, with its OCI runtime spec; or another process in a running container. */
-  readonly run:
-    | { readonly kind: 'container'; readonly spec: JsonObject; readonly runtime: string }
-    | { readonly kind: 'exec'; readonly containerId: string; readonly process: JsonObject; readonly runtime: string };
-  readonly tty: boolean;
-  /** Give it a standard input that stays open until `endInput`; else it reads the null device. */
-  readonly stdin: boolean;
-} & ProcessListener;
-
-export type ProcessListener = {
-  /** Output as it comes. Return false to hold the process back until `resume`. */
-  readonly output: (stream: OutputStream, chunk: Buffer) => boolean;
-  /** Called once, after the last output. */
-  readonly exited: (exit: Exit) => void;
-};
-
-export type RunningProcess = {
-  readonly pid: number;
-  readonly pidStart: number;
-  /** False: wait for the callback of `write` before writing more. Bytes after the end are dropped. */
-  write(chunk: Buffer, written: () => void): boolean;
-  endInput(): void;
-  resize(rows: number, columns: number): void;
-  /** Let output flow again after `output` returned false. */
-  resume(): void;
 };
 
 /** The runtime could not start the process: `message` is the reference engine's wording, exit code 126 or 127. */
@@ -96,38 +62,12 @@ export type Processes = {
   forget(id: string): void;
 };
 
-export type LogLine = {
-  readonly stream: OutputStream;
-  /** RFC 3339 with nanoseconds. */
-  readonly time: string;
-  /** With its newline, if it had one. */
-  readonly text: string;
-};
-
-export type LogQuery = {
-  readonly stdout: boolean;
-  readonly stderr: boolean;
-  /** Only lines at or after / before this time, in nanoseconds since the epoch. */
-  readonly since: bigint | undefined;
-  readonly until: bigint | undefined;
-  /** The last N lines; undefined: all. */
-  readonly tail: number | undefined;
-  /** Go on with new lines until the container ends or the signal fires. */
-  readonly follow: AbortSignal | undefined;
-};
-
 /** Container logs: DATA_ROOT/containers/ID/ID-json.log, one JSON object a line as Docker's json-file driver writes. */
 export type Logs = {
   path(containerId: string): string;
   open(containerId: string, options: Readonly<Record<string, string>>): LogWriter;
   /** Batches of lines, oldest first. */
   read(containerId: string, query: LogQuery): AsyncIterable<readonly LogLine[]>;
-};
-
-export type LogWriter = {
-  /** Written before it returns, split in lines; a line without its end waits for the rest (or for `close`). */
-  write(stream: OutputStream, chunk: Buffer): void;
-  close(): void;
 };
 
 /** The state on disk. */
@@ -138,4 +78,4 @@ export type Store = {
   close(): Promise<void>;
 };
 
-export type { Readable };
+export type { Exit, LogLine, LogQuery, LogWriter, OutputStream, ProcessListener, ProcessRequest, RunningProcess };

@@ -8,11 +8,13 @@ import { logFault } from '../plan/log-options.ts';
 import { cgroupsPath } from '../plan/oci-spec.ts';
 import { volumesTakenAlong } from '../plan/volumes.ts';
 import { createAttachments, type Attachments } from './attachments.ts';
+import { containerEvents } from './container-events.ts';
 import type { Events } from './events.ts';
 import type { HealthProbes } from './health.ts';
 import type { Exit, Host, LogWriter, MemoryWatch, RunningProcess } from './host.ts';
 import type { Ledger } from './ledger.ts';
 import { createLocks } from './locks.ts';
+import { createRestarts } from './restarts.ts';
 
 /** A container's way through its states: begin, end, begin again, be removed. */
 export type Lifecycle = {
@@ -33,6 +35,8 @@ export type Lifecycle = {
   remove(id: string, options: { force: boolean; volumes: boolean; ref?: string }): Promise<void>;
   /** Takes up what an earlier daemon left running. */
   adopt(container: Container): Promise<void>;
+  /** Until this work is done, no container's end is put on record and none begins again by itself: the host is being compared with the state. */
+  quietly(work: () => Promise<void>): Promise<void>;
   /** Runs when nobody else changes the container, and keeps others from it until it is done. */
   inTurn<T>(id: string, work: () => Promise<T>): Promise<T>;
   attachments(id: string): Attachments;
@@ -59,8 +63,6 @@ type Live = { readonly process: RunningProcess; readonly log: LogWriter };
 const NO_LOG: LogWriter = { write: () => {}, close: () => {} };
 
 const SIGKILL = 9;
-/** Restart delays in milliseconds: 100, doubled each time, at most a minute; a run of ten seconds begins anew. */
-const [FIRST_DELAY, LONGEST_DELAY, LONG_RUN] = [100, 60_000, 10_000];
 /** A process that KILL does not end within this many milliseconds hangs in the kernel. */
 const KILL_PATIENCE = 10_000;
 
@@ -74,14 +76,13 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       return work();
     });
   const live = new Map<string, Live>();
+  /** See `quietly`. */
+  let calm: Promise<void> = Promise.resolve();
   const attached = new Map<string, Attachments>();
   const memory = new Map<string, MemoryWatch>();
   /** Containers whose latest run had something killed for want of memory. */
   const outOfMemory = new Set<string>();
   const watchers = new Map<string, Set<(what: 'ended' | 'removed', exit: Exit | undefined) => void>>();
-  const restarts = new Map<string, NodeJS.Timeout>();
-  /** How long the latest restart waited. */
-  const delays = new Map<string, number>();
   /** Containers that go as soon as their process has ended: removal joins the change that records the end. */
   const leaving = new Map<string, { volumes: boolean; gone: () => void }>();
 
@@ -112,26 +113,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       return { changes: container ? [put(withState(container, state))] : [], result: undefined };
     });
 
-  const emit = (container: Container, action: string, attributes: Record<string, string> = {}): void =>
-    events.emit({ type: 'container', action, id: container.id, attributes: { ...container.spec.labels, image: container.spec.image, name: container.name, ...attributes } });
-
-  const emitNetworks = (container: Container, sandbox: Sandbox | undefined, action: 'connect' | 'disconnect'): void => {
-    for (const { networkId, networkName } of sandbox?.endpoints ?? [])
-      events.emit({ type: 'network', action, id: networkId, attributes: { container: container.id, name: networkName, type: 'bridge' } });
-  };
-
-  const emitVolumes = (container: Container, action: 'mount' | 'unmount'): void => {
-    for (const mount of container.mounts)
-      if (mount.type === 'volume')
-        events.emit({
-          type: 'volume',
-          action,
-          id: mount.name,
-          attributes: action === 'mount'
-            ? { container: container.id, destination: mount.destination, driver: mount.driver, propagation: mount.propagation, 'read/write': String(!mount.readonly) }
-            : { container: container.id, driver: mount.driver },
-        });
-  };
+  const { emit, networks: emitNetworks, volumes: emitVolumes } = containerEvents(events);
 
   const openLog = ({ id, spec }: Container): LogWriter => (spec.log.driver === 'none' ? NO_LOG : host.logs.open(id, spec.log.options));
 
@@ -140,7 +122,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     if (before.state.status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
     if (before.state.status === 'running' || (before.state.status === 'restarting' && !again)) throw notModified();
     if (before.state.status === 'removing') throw conflict('container is marked for removal and cannot be started');
-    if (!again) cancelRestart(id);
+    if (!again) restarts.cancel(id);
     const fault = logFault(before.spec.log);
     const log = fault === undefined ? openLog(before) : NO_LOG;
     const clients = attachments(id);
@@ -167,22 +149,11 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
           if (recorded) void finish(id, exit);
         },
       });
-      const startedAt = host.now();
+      const started = begun(before, process, { again });
       live.set(id, { process, log });
       clients.begin(process);
       watchMemory(planned, process.pid);
-      await update(id, {
-        status: 'running',
-        pid: process.pid,
-        pidStart: process.pidStart,
-        startedAt,
-        finishedAt: before.state.finishedAt,
-        exitCode: 0,
-        error: '',
-        oomKilled: false,
-        ...(probeOf(planned) ? { health: begunHealth(before.state.health) } : {}),
-        ...(again ? {} : { restartCount: 0, stoppedByClient: false }),
-      });
+      await update(id, started);
       emitVolumes(planned, 'mount');
       emitNetworks(planned, planned.sandbox, 'connect');
       emit(planned, 'start');
@@ -200,6 +171,19 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       throw error;
     }
   };
+
+  const begun = (before: Container, { pid, pidStart }: RunningProcess, { again }: { again: boolean }): Partial<ContainerState> => ({
+    status: 'running',
+    pid,
+    pidStart,
+    startedAt: host.now(),
+    finishedAt: before.state.finishedAt,
+    exitCode: 0,
+    error: '',
+    oomKilled: false,
+    ...(probeOf(before) ? { health: begunHealth(before.state.health) } : {}),
+    ...(again ? {} : { restartCount: 0, stoppedByClient: false }),
+  });
 
   /** Only where there is a limit: nothing else needs to be watched, and starts without one cost nothing. */
   const watchMemory = (container: Container, pid?: number): void => {
@@ -273,7 +257,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
 
   /** The process has ended. Whoever wants the container next waits until that is on record. */
   const finish = (id: string, exit: Exit): Promise<void> => {
-    const work = settleEnd(id, exit).finally(() => {
+    const work = calm.then(() => settleEnd(id, exit)).finally(() => {
       if (ending.get(id) === work) ending.delete(id);
     });
     ending.set(id, work);
@@ -297,8 +281,9 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     // The kernel dates files by a clock that lags some milliseconds behind ours.
     const finishedAt = Date.parse(exit.at) <= Date.parse(startedAt) ? startedAt : exit.at;
     const duration = Math.max(0, Math.floor((Date.parse(exit.at) - Date.parse(startedAt)) / 1000));
-    const delay = restartDelay(container, exit, Date.parse(exit.at) - Date.parse(startedAt));
-    const departure = leaving.get(id) ?? (container.spec.autoRemove && delay === undefined ? { volumes: true, gone: () => {} } : undefined);
+    const delay = leaving.has(id) || container.state.leaving ? undefined : restarts.delay(container, exit, Date.parse(exit.at) - Date.parse(startedAt));
+    const alone = container.state.leaving ?? (container.spec.autoRemove && delay === undefined ? { volumes: true } : undefined);
+    const departure = leaving.get(id) ?? (alone && { ...alone, gone: () => {} });
     const ended: Partial<ContainerState> = {
       status: delay === undefined ? 'exited' : 'restarting',
       pid: 0,
@@ -328,7 +313,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       emit(container, 'destroy');
       tell(id, 'removed', exit);
       departure.gone();
-    } else if (delay !== undefined) scheduleRestart(id, delay);
+    } else if (delay !== undefined) restarts.schedule(id, delay);
   };
 
   /** The record goes, and all the host has of it; with it the volumes nobody else uses. */
@@ -348,37 +333,16 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     for (const name of taken) events.emit({ type: 'volume', action: 'destroy', id: name, attributes: { driver: 'local' } });
   };
 
-  const restartDelay = (container: Container, exit: Exit, ran: number): number | undefined => {
-    const { restart } = container.spec;
-    if (container.state.stoppedByClient || leaving.has(container.id) || restart.name === 'no') return undefined;
-    if (restart.name === 'on-failure' && (exit.code === 0 || (restart.maximum > 0 && container.state.restartCount >= restart.maximum))) return undefined;
-    const last = delays.get(container.id);
-    return last === undefined || ran >= LONG_RUN ? FIRST_DELAY : Math.min(last * 2, LONGEST_DELAY);
-  };
-
-  const scheduleRestart = (id: string, delay: number, wait = delay): void => {
-    delays.set(id, delay);
-    const timer = setTimeout(() => {
-      void locked(id, async () => {
-        const container = ledger.state.containers.get(id);
-        if (container?.state.status !== 'restarting' || restarts.get(id) !== timer) return;
-        restarts.delete(id);
-        await start(id, true).catch(() => {});
-      });
-    }, wait);
-    restarts.set(id, timer);
-  };
-
-  const cancelRestart = (id: string): void => {
-    clearTimeout(restarts.get(id));
-    restarts.delete(id);
-    delays.delete(id);
-  };
+  const restarts = createRestarts((id, claim) => {
+    void calm.then(() => locked(id, async () => {
+      if (ledger.state.containers.get(id)?.state.status === 'restarting' && claim()) await start(id, true).catch(() => {});
+    }));
+  });
 
   /** A client's stop or kill of a container that waits to begin again: it does not. */
   const settleRestart = async (container: Container): Promise<void> => {
     const { id, state } = container;
-    cancelRestart(id);
+    restarts.cancel(id);
     await update(id, { status: 'exited', stoppedByClient: true });
     tell(id, 'ended', { code: state.exitCode, at: state.finishedAt ?? host.now() });
   };
@@ -477,14 +441,18 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
             `cannot remove container "${ref}": container is ${container.state.status}: ${container.state.status === 'paused' ? 'unpause and then ' : ''}stop the container before removing or force remove`,
           );
         }
-        cancelRestart(id);
+        restarts.cancel(id);
         if (running) {
           const gone = new Promise<void>((resolve) => leaving.set(id, { volumes, gone: resolve }));
           try {
-            await update(id, { stoppedByClient: true });
+            // From here on it is going, and should this daemon be gone before it, the next one sees to it.
+            await update(id, { stoppedByClient: true, leaving: { volumes } });
             emit(container, 'kill', { signal: String(SIGKILL) });
             await kill(container);
             await gone;
+          } catch (error) {
+            await update(id, { leaving: undefined });
+            throw error;
           } finally {
             leaving.delete(id);
           }
@@ -497,10 +465,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       }),
     async adopt(container) {
       const { id, state, spec } = container;
-      if (state.status === 'restarting') {
-        const delay = Math.min(FIRST_DELAY * 2 ** Math.max(0, state.restartCount - 1), LONGEST_DELAY);
-        const waited = Date.parse(host.now()) - Date.parse(state.finishedAt ?? host.now());
-        scheduleRestart(id, delay, Math.max(0, delay - waited));
+      if (state.status === 'restarting' && container.sandbox === undefined) {
+        restarts.resume(id, state, Date.parse(host.now()));
         return;
       }
       const log = openLog(container);
@@ -521,26 +487,38 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
           },
         },
       );
-      if (found && 'pid' in found && found.pid === 0) {
+      if (!found && state.pid === 0) {
         // The daemon ended before the runtime had begun it: nobody was told that it runs, and it does not.
         log.close();
         await host.processes.discard(id, spec.runtime);
-        await lower(id, systemError('the daemon ended while the container was being started'));
-        host.processes.forget(id);
+        await ledger.settle((now) => {
+          const current = now.containers.get(id);
+          return { changes: current ? [put({ ...current, sandbox: undefined })] : [], result: undefined };
+        });
+        if (state.status === 'restarting') restarts.resume(id, state, Date.parse(host.now()));
       } else if (found && 'pid' in found) {
         live.set(id, { process: found, log });
         clients.begin(found);
         // It began, and the daemon ended before that was on record.
-        if (state.pid === 0) await update(id, { status: 'running', pid: found.pid, pidStart: found.pidStart, startedAt: host.now(), exitCode: 0, error: '' });
+        if (state.pid === 0) await update(id, begun(container, found, { again: state.status === 'restarting' }));
         watchMemory(container, found.pid);
-        if (state.status === 'running') parts.health.begin(id);
+        if (recordOf(id).state.status === 'running') void calm.then(() => live.has(id) && parts.health.begin(id));
         ready = true;
-        if (early) await finish(id, early);
+        if (state.leaving && !early) {
+          send(container, SIGKILL);
+          await unfreeze(container);
+        }
+        if (early) await settleEnd(id, early);
       } else {
         log.close();
         // Nobody wrote down how it ended: the host went down under it.
-        await finish(id, found?.exit ?? { code: 255, at: host.now() });
+        await settleEnd(id, found?.exit ?? { code: 255, at: host.now() });
       }
+    },
+    async quietly(work) {
+      const mine = work();
+      calm = mine.catch(() => {});
+      await mine;
     },
     inTurn: locked,
     attachments,

@@ -1,14 +1,15 @@
 import type { Container, ContainerSpec, Exec } from '../model/container.ts';
 import { conflict, EngineError, invalid, systemError } from '../model/errors.ts';
+import type { DeviceNode } from '../model/device.ts';
 import type { JsonObject } from '../model/json.ts';
 import { interfacesOf } from '../model/network.ts';
 import type { State } from '../model/state.ts';
 import { checkCapabilities } from '../plan/capabilities.ts';
-import { hostnameFile, hostsChanged, hostsFile } from '../plan/container-files.ts';
+import { hostnameFile, hostsChanged, hostsFile, ownAddresses } from '../plan/container-files.ts';
 import { containerPath, overlayPath, sharedMemoryPath, subpathPath, type Layout } from '../plan/desired.ts';
 import { linkEnvironment, linkHosts, linksOf } from '../plan/links.ts';
 import { checkLog } from '../plan/log-options.ts';
-import { containerSpec, execProcess, type DeviceNode, type Machine } from '../plan/oci-spec.ts';
+import { containerSpec, execProcess, type Machine } from '../plan/oci-spec.ts';
 import { resolvConfOf } from '../plan/resolver.ts';
 import { parseSecurityOptions } from '../plan/security-options.ts';
 import { resolveUser, type User } from '../plan/users.ts';
@@ -41,6 +42,8 @@ export type Prepare = {
   hosts(container: Container, addresses: { readonly come: readonly string[]; readonly gone: readonly string[] }): void;
   /** Names the resolver that a running container has now in its /etc/resolv.conf. */
   resolver(before: Container, after: Container): void;
+  /** What a daemon that ended in between has not told a running container's files of its networks. */
+  mend(container: Container): void;
   /** Refuses at create what start could only fail on. */
   check(spec: ContainerSpec): void;
 };
@@ -93,6 +96,19 @@ export const createPrepare = ({ host, layout, dns }: {
     return files;
   };
 
+  const tellHosts: Prepare['hosts'] = (container, addresses) => {
+    const directory = containerPath(layout, container.id);
+    const text = host.readBeneath(directory, '/hosts');
+    if (text === undefined) return;
+    host.writeFile(`${directory}/hosts`, hostsChanged(text, { hostname: hostnameOf(container), domainname: container.spec.domainname, ...addresses }));
+  };
+
+  const nameResolver: Prepare['resolver'] = (before, after) => {
+    const directory = containerPath(layout, after.id);
+    // One that somebody has changed is theirs.
+    if (host.readBeneath(directory, '/resolv.conf') === resolvConf(before, 'bridge')) host.writeFile(`${directory}/resolv.conf`, resolvConf(after, 'internal'));
+  };
+
   return {
     container(container, state) {
       const { spec, sandbox, mounts } = container;
@@ -137,16 +153,18 @@ export const createPrepare = ({ host, layout, dns }: {
         hostname: hostnameOf(container),
         consoleSize,
       }),
-    hosts(container, addresses) {
-      const directory = containerPath(layout, container.id);
-      const text = host.readBeneath(directory, '/hosts');
-      if (text === undefined) return;
-      host.writeFile(`${directory}/hosts`, hostsChanged(text, { hostname: hostnameOf(container), domainname: container.spec.domainname, ...addresses }));
-    },
-    resolver(before, after) {
-      const directory = containerPath(layout, after.id);
-      // One that somebody has changed is theirs.
-      if (host.readBeneath(directory, '/resolv.conf') === resolvConf(before, 'bridge')) host.writeFile(`${directory}/resolv.conf`, resolvConf(after, 'internal'));
+    hosts: tellHosts,
+    resolver: nameResolver,
+    mend(container) {
+      const { sandbox, spec } = container;
+      const text = host.readBeneath(containerPath(layout, container.id), '/hosts');
+      if (!sandbox || text === undefined) return;
+      const is = sandbox.endpoints.flatMap((endpoint) => interfacesOf(endpoint).map(({ address }) => address));
+      const was = ownAddresses(text, { hostname: hostnameOf(container), domainname: spec.domainname });
+      const come = is.filter((address) => !was.includes(address));
+      const gone = was.filter((address) => !is.includes(address) && !spec.extraHosts.some((entry) => entry.endsWith(`:${address}`)));
+      if (come.length + gone.length > 0) tellHosts(container, { come, gone });
+      if (sandbox.resolver) nameResolver(container, container);
     },
     check(spec) {
       checkLog(spec.log);

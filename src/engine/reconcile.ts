@@ -40,28 +40,30 @@ export const reconcile = async ({ ledger, host, lifecycle, layout, families, dro
   /** The state is new: it knows nothing of what an older one has left. */
   fresh: boolean;
 }): Promise<void> => {
-  const running = [...ledger.state.containers.values()].filter(({ sandbox, state }) => sandbox !== undefined || ['running', 'paused', 'restarting', 'removing'].includes(state.status));
-  await Promise.all(running.map((container) => lifecycle.adopt(container)));
+  await lifecycle.quietly(async () => {
+    const running = [...ledger.state.containers.values()].filter(({ sandbox, state }) => sandbox !== undefined || ['running', 'paused', 'restarting', 'removing'].includes(state.status));
+    await Promise.all(running.map((container) => lifecycle.adopt(container)));
 
-  // A daemon that crashed while it copied from them held them still.
-  for (const { id, state, spec } of ledger.state.containers.values()) if (state.status === 'running' && host.isFrozen(state.pid)) await host.unpause(id, spec.runtime);
+    // A daemon that crashed while it copied from them held them still.
+    for (const { id, state, spec } of ledger.state.containers.values()) if (state.status === 'running' && host.isFrozen(state.pid)) await host.unpause(id, spec.runtime);
 
-  host.mendMoves((directory) => ledger.state.volumes.has(directory.slice(directory.lastIndexOf('/') + 1)));
-  const wanted = desired(layout, ledger.state);
-  const observed = await host.observe(new Set(['init', ...[...ledger.state.layers.keys()].map((id) => id.replace('sha256:', ''))]), fresh);
-  const leftovers = observed.leftovers(wanted);
-  const operations: Operation[] = [
-    ...leftovers.map((object): Operation => ({ action: 'remove', object })),
-    ...observed.missing(wanted).map((object): Operation => ({ action: 'add', object })),
-  ];
-  // What a volume's options name may be a server that is away: nothing else waits for it, or fails with it.
-  const ofVolumes = ({ action, object }: Operation): boolean => action === 'add' && (object.kind === 'mount' || object.kind === 'subpath');
-  for (const error of await host.attempt(operations.filter((operation) => !ofVolumes(operation)))) log(error.message);
-  for (const errors of await Promise.all(operations.filter(ofVolumes).map((operation) => host.attempt([operation])))) for (const error of errors) log(error.message);
-  await host.sweepTrash().catch((error: unknown) => log(messageOf(error)));
-  await host.sweep(new Set(ledger.state.containers.keys()));
-  if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]))));
-  if (dropForward) for (const family of families) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
+    host.mendMoves((directory) => ledger.state.volumes.has(directory.slice(directory.lastIndexOf('/') + 1)));
+    const wanted = desired(layout, ledger.state);
+    const observed = await host.observe(new Set(['init', ...[...ledger.state.layers.keys()].map((id) => id.replace('sha256:', ''))]), fresh);
+    const leftovers = observed.leftovers(wanted);
+    const operations: Operation[] = [
+      ...leftovers.map((object): Operation => ({ action: 'remove', object })),
+      ...observed.missing(wanted).map((object): Operation => ({ action: 'add', object })),
+    ];
+    // What a volume's options name may be a server that is away: nothing else waits for it, or fails with it.
+    const ofVolumes = ({ action, object }: Operation): boolean => action === 'add' && (object.kind === 'mount' || object.kind === 'subpath');
+    for (const error of await host.attempt(operations.filter((operation) => !ofVolumes(operation)))) log(error.message);
+    for (const errors of await Promise.all(operations.filter(ofVolumes).map((operation) => host.attempt([operation])))) for (const error of errors) log(error.message);
+    await host.sweepTrash().catch((error: unknown) => log(messageOf(error)));
+    await host.sweep(new Set([...ledger.state.containers.values()].filter(({ sandbox }) => sandbox !== undefined).map(({ id }) => id)));
+    if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]))));
+    if (dropForward) for (const family of families) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
+  });
   await Promise.all(
     [...ledger.state.containers.values()].filter(beginsWithDaemon).map(({ id, name }) =>
       lifecycle.start(id).catch((error: unknown) => {

@@ -7,6 +7,8 @@ import type { State } from '../model/state.ts';
 import type { Filters } from './filters.ts';
 import type { Events } from './events.ts';
 import type { LogLine, LogQuery } from './host.ts';
+import type { NamedReference } from '../model/image-reference.ts';
+import type { Credentials } from '../model/registry.ts';
 import type { ContainerStatistics } from './statistics.ts';
 import type { Peer } from './peer.ts';
 
@@ -15,6 +17,7 @@ export type Engine = {
   readonly containers: Containers;
   readonly exec: Execs;
   readonly images: Images;
+  readonly registries: Registries;
   readonly volumes: Volumes;
   readonly networks: Networks;
   readonly volumeArchives: VolumeArchives;
@@ -79,8 +82,12 @@ export type Execs = {
 
 /** A line of progress, or the last word of a long call (`aux`, `error`), as the api streams it. */
 export type Progress =
-  | { readonly status: string; readonly id?: string; readonly progress?: { readonly current: number; readonly total: number } }
-  | { readonly stream: string };
+  | { readonly status: string; readonly id?: string; readonly progress?: { readonly current: number; readonly total: number } | Readonly<Record<string, never>> }
+  | { readonly stream: string }
+  | { readonly aux: { readonly tag: string; readonly digest: string; readonly size: number } };
+
+/** What goes to a registry or comes from it. Ends when the client is gone. */
+export type Transfer = { readonly named: NamedReference; readonly credentials: Credentials | undefined; readonly gone: AbortSignal };
 
 export type Images = {
   list(query: { all: boolean; filters: Filters; sharedSize: boolean }): Promise<readonly { readonly image: Image; readonly tags: readonly string[]; readonly containers: number; /** Bytes of layers other images have too; only when asked for. */ readonly sharedSize: number | undefined }[]>;
@@ -95,8 +102,17 @@ export type Images = {
   /** `docker load`: docker-archive or OCI layout, compressed or not. Progress lines as they come. */
   load(tar: Readable): AsyncIterable<Progress>;
   save(refs: readonly string[]): Readable;
+  /** By tag or by digest; a name alone means all its tags. What fails before the first progress is no such image, or no such registry. */
+  pull(request: Transfer & { readonly platform: string }): AsyncIterable<Progress>;
+  /** A tag, or all of the repository's. */
+  push(request: Transfer): AsyncIterable<Progress>;
   /** The image that a container's file system, with `changes`, would be. Its id. */
   commit(container: string, options: { repo: string; tag: string; comment: string; author: string; changes: readonly string[]; pause: boolean }): Promise<string>;
+};
+
+export type Registries = {
+  /** Resolves when the registry takes the credentials; they are not kept. '' is Docker's own registry. */
+  login(request: { readonly server: string; readonly credentials: Credentials; readonly gone: AbortSignal }): Promise<void>;
 };
 
 export type Volumes = {

@@ -20,12 +20,12 @@ export type Terminal = {
 
 export type ConsoleSocket = {
   /** The descriptor, once the runtime has sent it. */
-  take(): number;
+  take(): Promise<number>;
   close(): void;
 };
 
 koffi.struct('berth_iovec', { iov_base: 'void *', iov_len: 'size_t' });
-koffi.struct('berth_msghdr', {
+export const msghdr = koffi.struct('berth_msghdr', {
   msg_name: 'void *',
   msg_namelen: 'uint32_t',
   msg_iov: 'berth_iovec *',
@@ -39,31 +39,57 @@ const [MSG_DONTWAIT, MSG_CMSG_CLOEXEC] = [0x40, 0x40000000];
 /** struct cmsghdr { size_t len; int level; int type; int fd; }, padded */
 const CONTROL_BYTES = 24;
 
-/** Listens where the runtime will connect. Nothing is read by Node, which would drop the descriptor. */
-export const listenForConsole = (path: string): Promise<ConsoleSocket> =>
+/** Milliseconds to wait for a terminal that a runtime, whose process has begun, must have sent already. */
+const PATIENCE = 5000;
+
+/**
+ * Listens where the runtime will connect. Nothing is read by Node, which would drop the descriptor. The terminal gets its
+ * size the moment it comes, before there is a program on it to ask.
+ */
+export const listenForConsole = (path: string, size: readonly [rows: number, columns: number] | undefined): Promise<ConsoleSocket> =>
   new Promise((resolve, reject) => {
     const connections: net.Socket[] = [];
-    const server = net.createServer({ pauseOnConnect: true }, (socket) => {
-      socket.on('error', () => {});
-      connections.push(socket);
+    let taken = false;
+    let arrived: (master: number) => void = () => {};
+    const master = new Promise<number>((settle) => (arrived = settle));
+    const receiveFrom = (connection: net.Socket): void => {
+      if (connection.destroyed) return;
+      const fd = receive((connection as unknown as { _handle: { fd: number } })._handle.fd);
+      if (fd === undefined) {
+        setImmediate(receiveFrom, connection);
+        return;
+      }
+      if (size) windowSize(fd, ...size);
+      arrived(fd);
+    };
+    const server = net.createServer({ pauseOnConnect: true }, (connection) => {
+      connection.on('error', () => {});
+      connections.push(connection);
+      receiveFrom(connection);
     });
     server.once('error', reject);
     server.listen(path, () =>
       resolve({
-        take() {
-          const [connection] = connections;
-          const fd = connection === undefined ? -1 : (connection as unknown as { _handle: { fd: number } })._handle.fd;
-          return receive(fd);
+        async take() {
+          let timer: NodeJS.Timeout | undefined;
+          const late = new Promise<never>((_, fail) => {
+            timer = setTimeout(() => fail(new Error('the runtime gave no terminal')), PATIENCE);
+          });
+          const fd = await Promise.race([master, late]).finally(() => clearTimeout(timer));
+          taken = true;
+          return fd;
         },
         close() {
           for (const connection of connections) connection.destroy();
           server.close();
+          void master.then((fd) => { if (!taken) fs.closeSync(fd); });
         },
       }),
     );
   });
 
-const receive = (socket: number): number => {
+/** undefined: it has not come yet. */
+const receive = (socket: number): number | undefined => {
   const [data, control] = [Buffer.alloc(4096), Buffer.alloc(CONTROL_BYTES)];
   const message = {
     msg_name: null,
@@ -75,7 +101,7 @@ const receive = (socket: number): number => {
     msg_flags: 0,
   };
   const length = Number(recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
-  if (length <= 0 || control.readBigUInt64LE(0) < 20n) throw new Error('the runtime gave no terminal');
+  if (length <= 0 || control.readBigUInt64LE(0) < 20n) return undefined;
   return control.readInt32LE(16);
 };
 

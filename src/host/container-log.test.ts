@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
 import { formatTime } from '../model/time.ts';
 import { createLogs } from './container-log.ts';
-import type { LogQuery } from './container-log.ts';
+import type { LogQuery } from '../model/log.ts';
 
 const dataRoot = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-logs-'));
 after(() => fs.rmSync(dataRoot, { recursive: true }));

@@ -1,23 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { LogQuery, LogWriter } from '../model/log.ts';
 import { formatTime } from '../model/time.ts';
 import { cutBefore, decode, escapeText, formatLine, parseLine } from './log-line.ts';
 import type { LogEntry, LogStream } from './log-line.ts';
 import { linesBackwards, linesFrom } from './log-file.ts';
-
-export type LogQuery = {
-  readonly stdout: boolean;
-  readonly stderr: boolean;
-  readonly since: bigint | undefined;
-  readonly until: bigint | undefined;
-  readonly tail: number | undefined;
-  readonly follow: AbortSignal | undefined;
-};
-
-export type LogWriter = {
-  write(stream: LogStream, chunk: Buffer): void;
-  close(): void;
-};
 
 /** A longer line is written in pieces that share its time. */
 const PIECE_BYTES = 16 * 1024;

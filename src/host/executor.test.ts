@@ -89,6 +89,37 @@ test('a failure undoes what came before it, and names the wish', async () => {
   assert.equal(fs.existsSync(path.join(root, 'netns', 'two')), false);
 });
 
+test('a range is held port by port without a descriptor for each, has one listener, and is given back', async () => {
+  ip('link', 'set', 'lo', 'up');
+  const upstreams = [7100, 7599].map((at) => net.createServer((socket) => socket.end(`at ${at}`)).listen(at, '127.0.0.1'));
+  const range = (hostAddress: string): HostObject => ({ kind: 'host-port', protocol: 'tcp', hostAddress, hostPort: 21_000, count: 500, address: '127.0.0.1', port: 7100 });
+  const descriptors = (): number => fs.readdirSync('/proc/self/fd').length;
+  const listened = (at: number, address: string): Promise<string> =>
+    new Promise((resolve) => {
+      const server = net.createServer().listen({ port: at, host: address, ipv6Only: true }, () => server.close(() => resolve('free')));
+      server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    });
+  const relay = { ...rule('-p tcp -m tcp --dport 21000:21499 -j REDIRECT --to-ports 21000'), table: 'nat', chain: 'OUTPUT' } as HostObject;
+  const before = descriptors();
+  await executor.execute([add(range('0.0.0.0')), add(range('::')), add(relay)]);
+  assert.ok(descriptors() - before < 20, `${descriptors() - before} descriptors more`);
+  for (const at of [21_000, 21_001, 21_250, 21_251, 21_499]) for (const address of ['0.0.0.0', '127.0.0.1', '::', '::1']) assert.equal(await listened(at, address), 'EADDRINUSE', `${address} ${at}`);
+  for (const [at, word] of [[21_000, 'at 7100'], [21_499, 'at 7599']] as const) {
+    const said = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      net.connect({ host: '127.0.0.1', port: at }).on('data', (chunk) => (text += chunk)).on('end', () => resolve(text)).on('error', reject);
+    });
+    assert.equal(said, word);
+  }
+  assert.deepEqual(await executor.attempt([remove(range('0.0.0.0')), remove(range('::')), remove(relay)]), []);
+  const other = net.createServer().listen(21_300, '127.0.0.1');
+  await new Promise((resolve) => other.once('listening', resolve));
+  await assert.rejects(executor.execute([add(range('0.0.0.0')), add(range('::'))]), /failed to bind host port for 0\.0\.0\.0:21300:127\.0\.0\.1:7400\/tcp: address already in use/);
+  other.close();
+  for (const at of [21_000, 21_001, 21_499]) for (const address of ['0.0.0.0', '::']) assert.equal(await listened(at, address), 'free', `${address} ${at}`);
+  for (const upstream of upstreams) upstream.close();
+});
+
 test('a host port is really held, carries what no rule does, and is given back', async () => {
   ip('link', 'set', 'lo', 'up');
   const upstream = net.createServer((socket) => socket.end('from inside')).listen(7001, '127.0.0.1');

@@ -12,6 +12,7 @@ import type { Resolvers } from './dns.ts';
 import type { FirewallOperation, Iptables } from './iptables.ts';
 import { applyLinks, type LinkOperation } from './link.ts';
 import type { PlaceMount, Places } from './places.ts';
+import { plainly, type Step } from './step.ts';
 import { mountSubpath, mountVolume, unmountSubpath } from './volume-mount.ts';
 
 /** Names the wish and the tool's own words. */
@@ -32,16 +33,16 @@ export type Executor = {
  * Ways to the kernel that know nothing of each other run side by side; in each, order is kept.
  * Host ports come first on the way up (they may be refused) and go first on the way down.
  */
-export const createExecutor = ({ iptables, hostPorts, places, resolvers }: { iptables: Iptables; hostPorts: HostPorts; places: Places; resolvers: Resolvers }): Executor => {
+export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = plainly }: { iptables: Iptables; hostPorts: HostPorts; places: Places; resolvers: Resolvers; step?: Step }): Executor => {
   const up = async (operations: readonly Operation[]): Promise<void> => {
-    await Promise.all(operations.map(({ object }) => (object.kind === 'host-port' ? hostPorts.put(object) : undefined)));
+    await settleAll(operations.map(({ object }) => (object.kind === 'host-port' ? step('host-port', () => hostPorts.put(object)) : Promise.resolve())));
     await files(operations);
     await settleAll([links(operations).then(() => names(operations)), rules(operations)]);
   };
 
   /** Name servers listen at an address that their namespace has once its loopback is up. */
   const names = (operations: readonly Operation[]): Promise<void> =>
-    settleAll(operations.map(({ object }) => (object.kind === 'resolver' ? resolvers.put(object) : Promise.resolve())));
+    settleAll(operations.map(({ object }) => (object.kind === 'resolver' ? step('resolver', () => resolvers.put(object)) : Promise.resolve())));
 
   const files = async (operations: readonly Operation[]): Promise<void> => {
     const mounting: Promise<void>[] = [];
@@ -49,9 +50,9 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers }: { ipt
       for (const { object } of operations) {
         if (object.kind === 'overlay' || object.kind === 'mount') {
           const { directory, user, mount } = placeOf(object);
-          const work = places.take(directory, user, mount);
+          const work = step(object.kind, () => places.take(directory, user, mount));
           if (work) mounting.push(work);
-        } else if (object.kind !== 'subpath') addNow(object);
+        } else if (MADE_HERE.has(object.kind)) step(object.kind, () => addNow(object));
       }
     } catch (error) {
       await Promise.allSettled(mounting);
@@ -59,7 +60,7 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers }: { ipt
     }
     if (mounting.length > 0) await settleAll(mounting);
     // Parts of volumes, once these are mounted.
-    for (const { object } of operations) if (object.kind === 'subpath') mountSubpath(object);
+    for (const { object } of operations) if (object.kind === 'subpath') step('subpath', () => mountSubpath(object));
   };
 
   const down = (operations: readonly Operation[]): Promise<void>[] => {
@@ -70,14 +71,14 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers }: { ipt
       // Mounts before the directories that hold them, whatever order they came in.
       // Each waits for the kernel; together they wait no longer than one.
       const unmounted = operations.map(async ({ object }) => {
-        if (object.kind === 'subpath') await unmountSubpath(object);
-        else if (object.kind === 'overlay' || object.kind === 'mount') await leavePlace(object);
+        if (object.kind === 'subpath') await step('no subpath', () => unmountSubpath(object));
+        else if (object.kind === 'overlay' || object.kind === 'mount') await step(`no ${object.kind}`, () => leavePlace(object));
       });
       await settleAll(unmounted);
-      for (const { object } of operations) if (object.kind === 'shared-memory') unmountSharedMemory(object);
-      for (const { object } of operations) if (object.kind === 'netns') removeNetns(object);
+      for (const { object } of operations) if (object.kind === 'shared-memory') step('no shared-memory', () => unmountSharedMemory(object));
+      for (const { object } of operations) if (object.kind === 'netns') step('no netns', () => removeNetns(object));
       for (const { object } of operations) if (object.kind === 'file') await fs.promises.rm(object.path, { force: true });
-      for (const directory of outermost(operations)) await places.remove(directory);
+      for (const directory of outermost(operations)) await step('no directory', () => places.remove(directory));
     };
     return [...ports.map((port) => Promise.resolve(port)), rules(operations), links(operations).then(files, async (error) => { await files(); throw error; })];
   };
@@ -92,7 +93,7 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers }: { ipt
 
   const links = async (operations: readonly Operation[]): Promise<void> => {
     const own = operations.filter((operation): operation is LinkOperation => ['netns', 'bridge', 'veth', 'sysctl', 'address', 'route'].includes(operation.object.kind));
-    if (own.length > 0) await applyLinks(own);
+    if (own.length > 0) await applyLinks(own, step);
   };
 
   const rules = async (operations: readonly Operation[]): Promise<void> => {
@@ -145,6 +146,8 @@ const outermost = (operations: readonly Operation[]): string[] => {
   const paths = operations.flatMap(({ object }) => (object.kind === 'directory' ? [object.path] : []));
   return paths.filter((own) => !paths.some((other) => other !== own && isWithin(other, own)));
 };
+
+const MADE_HERE: ReadonlySet<HostObject['kind']> = new Set(['directory', 'file', 'shared-memory', 'netns']);
 
 /** What a system call or two makes. */
 const addNow = (object: HostObject): void => {

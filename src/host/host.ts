@@ -1,3 +1,4 @@
+import { systemError } from '../model/errors.ts';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Family, KindOf, Operation } from '../operations/operation.ts';
@@ -24,19 +25,31 @@ import { deviceNodes, makeBeneath, readBeneath } from './rootfs.ts';
 import { createSeccompCache } from './seccomp-cache.ts';
 import { createStatistics } from './statistics.ts';
 import { mountWords } from './syscalls.ts';
+import { plainly, type Step } from './step.ts';
 import { openTree } from './tree.ts';
 
 /** The machine, as the engine knows it: one object that the composition root hands out in parts. */
-export const createHost = ({ dataRoot, execRoot, lookup }: { dataRoot: string; execRoot: string; /** What containers are told of names. */ lookup: Lookup }) => {
-  const iptables = createIptables();
+export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
+  dataRoot: string;
+  execRoot: string;
+  /** What containers are told of names. */
+  lookup: Lookup;
+  step?: Step;
+}) => {
+  const iptables = createIptables(step);
   const places = createPlaces({ trash: path.join(dataRoot, 'tmp') });
   const volumeFiles = createVolumeFiles({ dataRoot, places });
-  const executor = createExecutor({ iptables, hostPorts: createHostPorts(), places, resolvers: createResolvers(lookup) });
+  const executor = createExecutor({ iptables, hostPorts: createHostPorts(), places, resolvers: createResolvers(lookup), step });
   const processes = createProcesses({
     execRoot,
     now: (milliseconds) => (milliseconds === undefined ? now() : timeOfMilliseconds(milliseconds)),
-    runtimePath: (name) => findProgram(name) ?? name,
+    runtimePath(name) {
+      const found = findProgram(name);
+      if (found === undefined) throw systemError(`cannot start a process: the OCI runtime ${name} is not installed`);
+      return found;
+    },
     seccomp: createSeccompCache(execRoot),
+    step,
   });
   return {
     now,

@@ -1,5 +1,6 @@
 import type { Family, KindOf, Operation } from '../operations/operation.ts';
 import { run, runQuick } from './command.ts';
+import { plainly, type Step } from './step.ts';
 
 type FirewallObject = KindOf<'chain'> | KindOf<'rule'>;
 export type FirewallOperation = Operation & { readonly object: FirewallObject };
@@ -18,7 +19,7 @@ export type Iptables = {
 
 type Waiting = { readonly operations: readonly FirewallOperation[]; readonly done: () => void; readonly failed: (error: unknown) => void };
 
-export const createIptables = (): Iptables => {
+export const createIptables = (step: Step = plainly): Iptables => {
   let waiting: Waiting[] = [];
   let busy = false;
 
@@ -29,11 +30,11 @@ export const createIptables = (): Iptables => {
       const batch = waiting;
       waiting = [];
       try {
-        await applyAll(batch.flatMap(({ operations }) => operations));
+        await applyAll(batch.flatMap(({ operations }) => operations), step);
         for (const { done } of batch) done();
       } catch {
         // One of them is bad, and a transaction is whole: each alone, so that only the bad one fails.
-        for (const { operations, done, failed } of batch) await applyAll(operations).then(done, failed);
+        for (const { operations, done, failed } of batch) await applyAll(operations, step).then(done, failed);
       }
     }
     busy = false;
@@ -58,23 +59,23 @@ export const createIptables = (): Iptables => {
         const [table = '', chain = ''] = key.split(' ');
         into(table, ...rules.map((rule) => `-A ${chain} ${rule}`));
       }
-      await restore(family, tables);
+      await restore(family, tables, step);
     },
   };
 };
 
-const applyAll = async (operations: readonly FirewallOperation[]): Promise<void> => {
+const applyAll = async (operations: readonly FirewallOperation[], step: Step): Promise<void> => {
   await Promise.all(
     FAMILIES.map(async (family) => {
       const own = operations.filter(({ object }) => object.family === family);
       if (own.length === 0) return;
       try {
-        await restore(family, tablesOf(own));
+        await restore(family, tablesOf(own), step);
       } catch (error) {
         // "Already gone" and "already there" are success, but fail a transaction: look, leave those out, try once more.
         const left = stillNeeded(own, await list(family));
         if (left.length === own.length) throw error;
-        if (left.length > 0) await restore(family, tablesOf(left));
+        if (left.length > 0) await restore(family, tablesOf(left), step);
       }
     }),
   );
@@ -104,9 +105,9 @@ const stillNeeded = (operations: readonly FirewallOperation[], there: ReadonlyMa
     return present === (action === 'remove');
   });
 
-const restore = async (family: Family, tables: ReadonlyMap<string, readonly string[]>): Promise<void> => {
+const restore = async (family: Family, tables: ReadonlyMap<string, readonly string[]>, step: Step): Promise<void> => {
   const text = [...tables].map(([table, lines]) => `*${table}\n${lines.map(checked).join('\n')}\nCOMMIT\n`).join('');
-  await runQuick([TOOLS[family][0], '--wait', '--noflush', '--verbose'], `${text}${DONE}${' '.repeat(STDIO_BUFFER)}\n`, DONE);
+  await step(`rules of ${family}`, () => runQuick([TOOLS[family][0], '--wait', '--noflush', '--verbose'], `${text}${DONE}${' '.repeat(STDIO_BUFFER)}\n`, DONE));
 };
 
 /**

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import type { Step } from './step.ts';
 import { writeSysctl } from './sysctl.ts';
 import type { KindOf, Operation } from '../operations/operation.ts';
 import { addAddress, addBridge, addRoute, addVeth, deleteLink, deleteRoute, netlink, setUp, type Message } from './netlink.ts';
@@ -14,7 +15,7 @@ export const BRIDGE_ALIAS = 'berth network ';
  * Bridges, veth pairs, addresses and routes: first what goes on the host, then what goes inside each namespace.
  * What is in a namespace that goes, goes with it, and the kernel need not be asked.
  */
-export const applyLinks = async (operations: readonly LinkOperation[]): Promise<void> => {
+export const applyLinks = async (operations: readonly LinkOperation[], step: Step): Promise<void> => {
   const doomed = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'netns' ? [object.path] : [])));
   const goneDevices = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [`${object.netns} ${object.device}`] : [])));
   const onHost: (() => Message)[] = [];
@@ -39,7 +40,7 @@ export const applyLinks = async (operations: readonly LinkOperation[]): Promise<
         break;
       case 'bridge':
         if (add) {
-          onHost.push(() => addBridge(object, bridgeAlias(object.networkId)), () => setUp(object.name), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
+          onHost.push(() => addBridge(object), () => setUp(object.name, bridgeAlias(object.networkId)), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
         } else onHost.push(() => deleteLink(object.name));
         break;
       case 'veth':
@@ -65,8 +66,8 @@ export const applyLinks = async (operations: readonly LinkOperation[]): Promise<
   }
   try {
     // One after the other: a message may name what the one before it made.
-    for (const build of onHost) await netlink(undefined, () => [build()]);
-    await Promise.all([...inside].map(([netns, builds]) => netlink(netns, () => builds.flatMap((build) => build() ?? []))));
+    for (const build of onHost) await step('link', () => netlink(undefined, () => [build()]));
+    await Promise.all([...inside].map(([netns, builds]) => step('links in a namespace', () => netlink(netns, () => builds.flatMap((build) => build() ?? [])))));
   } finally {
     for (const fd of opened.values()) fs.closeSync(fd);
   }

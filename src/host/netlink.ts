@@ -41,6 +41,7 @@ const [NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE] = [1, 
 const [NLMSG_ERROR, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MSG] = [2, 0x200, 0x100, 1];
 const [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD] = [1, 3, 4, 10, 18, 20, 28];
 const [IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER] = [1, 2, 1];
+const [IFLA_BR_NF_CALL_IPTABLES, IFLA_BR_NF_CALL_IP6TABLES] = [36, 37];
 const [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_F_NODAD] = [1, 2, 4, 0x02];
 const [RTA_DST, RTA_OIF, RTA_GATEWAY] = [1, 4, 5];
 const [RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, IFF_UP] = [254, 3, 0, 1, 1];
@@ -227,14 +228,15 @@ export const addVeth = ({ name, bridge, netnsFd, device, mac, mtu }: {
       IFLA_LINKINFO,
       Buffer.concat([attribute(IFLA_INFO_KIND, text('veth')), attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer))]),
     ),
-  ]);
+  ], ['EEXIST']);
 };
 
 /**
- * `alias` tells people, and a later berth, whose it is. Made down, and with an address: else it would not learn that it has
- * no carrier before its first port comes.
+ * Made down, and with an address: else it would not learn that it has no carrier before its first port comes.
  */
-export const addBridge = ({ name, mtu, mac }: { readonly name: string; readonly mtu: number; readonly mac: string }, alias: string): Message =>
+export const addBridge = (
+  { name, mtu, mac, filtered = false }: { readonly name: string; readonly mtu: number; readonly mac: string; readonly filtered?: boolean },
+): Message =>
   message(
     `add bridge ${name}`,
     RTM_NEWLINK,
@@ -244,13 +246,22 @@ export const addBridge = ({ name, mtu, mac }: { readonly name: string; readonly 
       attribute(IFLA_IFNAME, text(name)),
       attribute(IFLA_MTU, word(mtu)),
       attribute(IFLA_ADDRESS, macBytes(mac)),
-      attribute(IFLA_IFALIAS, text(alias)),
-      attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, text('bridge'))),
+      attribute(
+        IFLA_LINKINFO,
+        Buffer.concat([
+          attribute(IFLA_INFO_KIND, text('bridge')),
+          ...(filtered
+            ? [attribute(IFLA_INFO_DATA, Buffer.concat([attribute(IFLA_BR_NF_CALL_IPTABLES, Buffer.from([1])), attribute(IFLA_BR_NF_CALL_IP6TABLES, Buffer.from([1]))]))]
+            : []),
+        ]),
+      ),
     ],
     ['EEXIST'],
   );
 
-export const setUp = (device: string): Message => message(`set ${device} up`, RTM_NEWLINK, 0, [linkHeader(indexOf(device), true)]);
+/** `alias` tells people, and a later berth, whose it is; the kernel takes none while it makes a device. */
+export const setUp = (device: string, alias?: string): Message =>
+  message(`set ${device} up`, RTM_NEWLINK, 0, [linkHeader(indexOf(device), true), ...(alias === undefined ? [] : [attribute(IFLA_IFALIAS, text(alias))])]);
 
 /** A device is gone from sight at once; the kernel then waits for all who may still have it in their hands, which takes long. */
 export const deleteLink = (device: string): Message => ({

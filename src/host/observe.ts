@@ -12,7 +12,10 @@ export type Observed = {
   leftovers(wanted: readonly HostObject[]): HostObject[];
 };
 
-type Link = { readonly ifname: string; readonly master?: string; readonly ifalias?: string };
+type Link = { readonly ifname: string; readonly master?: string; readonly ifalias?: string; readonly address?: string };
+
+/** Made by a berth that ended before it could write its alias on it: both its name and its address are the network's id. */
+const isBridgeOfNetwork = ({ ifname, address = '' }: Link): boolean => /^br-[0-9a-f]{12}$/.test(ifname) && address === ['02', ...(ifname.slice(3, 13).match(/../g) ?? [])].join(':');
 
 /**
  * Looks at what is there: links of the daemon's network namespace, namespaces, mounts and directories under the two
@@ -30,7 +33,6 @@ export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
   const [bridges, veths] = await Promise.all([links('bridge'), links('veth')]);
   const mounts = mountPoints();
   const netnsRoot = path.join(execRoot, 'netns');
-  const bridgeNames = new Set(bridges.map(({ ifname }) => ifname));
   const masters = new Map(veths.map(({ ifname, master = '' }) => [ifname, master]));
 
   const has = (object: HostObject): boolean => {
@@ -43,15 +45,13 @@ export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
       case 'shared-memory':
       case 'netns':
         return mounts.has(object.path);
+      // A daemon that crashed may have come half way with these, and inside a sandbox nobody looks: to say it once more
+      // costs less, and changes nothing where it is so.
       case 'bridge':
-        return bridgeNames.has(object.name);
       case 'veth':
-        // One whose bridge was lost is in none, or in another's.
-        return masters.get(object.name) === object.bridge;
       case 'sysctl':
       case 'address':
       case 'route':
-        return mounts.has(object.netns);
       case 'host-port':
       case 'resolver':
       // Counted by the daemon: one that has just begun knows of no user.
@@ -65,16 +65,13 @@ export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
   };
 
   return {
-    missing(wanted) {
-      const lost = new Set(wanted.flatMap((object) => (object.kind === 'veth' && !has(object) ? [`${object.netns} ${object.device}`] : [])));
-      const wasOn = (object: HostObject): boolean => (object.kind === 'address' || object.kind === 'route') && lost.has(`${object.netns} ${object.device}`);
-      return wanted.filter((object) => !has(object) || wasOn(object));
-    },
+    missing: (wanted) => wanted.filter((object) => !has(object)),
     leftovers(wanted) {
       const paths = new Set(wanted.flatMap((object) => (object.kind === 'directory' || object.kind === 'netns' || object.kind === 'shared-memory' ? [object.path] : object.kind === 'overlay' ? [object.merged] : object.kind === 'mount' || object.kind === 'subpath' ? [object.target] : [])));
       const names = new Set(wanted.flatMap((object) => (object.kind === 'veth' || object.kind === 'bridge' ? [object.name] : [])));
       const ourBridges = new Set(wanted.flatMap((object) => (object.kind === 'bridge' ? [object.name] : [])));
-      const astray = new Set(wanted.flatMap((object) => (object.kind === 'veth' && masters.has(object.name) && !has(object) ? [object.name] : [])));
+      // One whose bridge was lost is in none, or in another's.
+      const astray = new Set(wanted.flatMap((object) => (object.kind === 'veth' && masters.has(object.name) && masters.get(object.name) !== object.bridge ? [object.name] : [])));
       const overlays = path.join(dataRoot, 'overlay2');
       const volumes = path.join(dataRoot, 'volumes');
       return [
@@ -82,7 +79,7 @@ export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
           .filter(({ ifname, master }) => astray.has(ifname) || (/^veth[0-9a-f]{7}$/.test(ifname) && master !== undefined && ourBridges.has(master) && !names.has(ifname)))
           .map(({ ifname, master = '' }): HostObject => ({ kind: 'veth', name: ifname, bridge: master, netns: '', device: '', mac: '', mtu: 0, ipv6: false })),
         ...bridges
-          .filter(({ ifname, ifalias = '' }) => ifalias.startsWith(BRIDGE_ALIAS) && !names.has(ifname))
+          .filter((link) => ((link.ifalias ?? '').startsWith(BRIDGE_ALIAS) || isBridgeOfNetwork(link)) && !names.has(link.ifname))
           .map(({ ifname, ifalias = '' }): HostObject => ({ kind: 'bridge', name: ifname, addresses: [], mtu: 0, mac: '', networkId: ifalias.slice(BRIDGE_ALIAS.length) })),
         ...[...mounts].filter((at) => at.startsWith(`${overlays}/`) && at.endsWith('/merged') && !paths.has(at)).map((merged): HostObject => ({ kind: 'overlay', lower: [], upper: '', work: '', merged })),
         ...[...mounts].filter((at) => at.startsWith(`${volumes}/`) && !paths.has(at)).sort().reverse().map((target): HostObject => ({ kind: 'mount', type: '', source: '', target, options: '', user: '' })),

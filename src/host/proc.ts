@@ -25,6 +25,8 @@ export const isOurShell = (pid: number, id: string): boolean => {
   }
 };
 
+export const allPids = (): number[] => fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+
 /** The runtime, which is the parent of a container's process. */
 export const parentOf = (pid: number): number | undefined => {
   try {

@@ -1,13 +1,16 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '../model/json.ts';
+import type { Exit, ProcessListener, ProcessRequest, RunningProcess } from '../model/process.ts';
 import { EngineError, messageOf, systemError } from '../model/errors.ts';
 import { launch, run } from './command.ts';
 import { listenForConsole } from './console.ts';
 import { copyDescriptor, makeFifo } from './syscalls.ts';
-import { cgroupPids, isOurShell, parseProcessList, startTimeOf } from './proc.ts';
+import { allPids, cgroupPids, isOurShell, parseProcessList, startTimeOf } from './proc.ts';
 import { startFailure } from './runtime-error.ts';
+import { plainly, type Step } from './step.ts';
 import { KEEP_TERMINAL, launchOf } from './supervisor.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
 import { openPipes, terminalWires, type Wires } from './wires.ts';
@@ -15,42 +18,24 @@ import { openPipes, terminalWires, type Wires } from './wires.ts';
 /** How long output may still come after the exit code, when something the container left behind holds the pipes. */
 const LINGER_MS = 2000;
 
+/** How long the runtime may take to begin a container when nobody waits for it. */
+const START_PATIENCE_MS = 10_000;
+
 const ENDS = ['pid', 'exit', 'shell', 'keeper'] as const;
 type End = (typeof ENDS)[number];
-type OutputStream = 'stdout' | 'stderr';
-type Exit = { readonly code: number; readonly at: string };
-type Listener = {
-  readonly output: (stream: OutputStream, chunk: Buffer) => boolean;
-  readonly exited: (exit: Exit) => void;
-};
-export type Request = Listener & {
-  readonly id: string;
-  readonly run:
-    | { readonly kind: 'container'; readonly spec: JsonObject; readonly runtime: string }
-    | { readonly kind: 'exec'; readonly containerId: string; readonly process: JsonObject; readonly runtime: string };
-  readonly tty: boolean;
-  readonly stdin: boolean;
-};
-export type Running = {
-  readonly pid: number;
-  readonly pidStart: number;
-  write(chunk: Buffer, written: () => void): boolean;
-  endInput(): void;
-  resize(rows: number, columns: number): void;
-  resume(): void;
-};
-
 export const createProcesses = ({
   execRoot,
   now,
   runtimePath,
   seccomp,
+  step = plainly,
 }: {
   execRoot: string;
   /** RFC 3339 of a moment in milliseconds, or of now. */
   now: (milliseconds?: number) => string;
   runtimePath: (name: string) => string;
   seccomp: SeccompCache;
+  step?: Step;
 }) => {
   const directoryOf = (id: string): string => path.join(execRoot, 'processes', id);
   const endOf = (id: string, what: End): string => path.join(execRoot, 'ends', `${id}.${what}`);
@@ -82,7 +67,7 @@ export const createProcesses = ({
   };
 
   /** Follows a process to its end: output as it comes, then how it ended, once. */
-  const follow = (id: string, wires: Wires, listener: Listener) => {
+  const follow = (id: string, wires: Wires, listener: ProcessListener) => {
     let open = wires.outputs.length;
     let done = false;
     let released = false;
@@ -145,7 +130,7 @@ export const createProcesses = ({
     fs.closeSync(nothing);
   };
 
-  const start = async (request: Request): Promise<Running> => {
+  const start = async (request: ProcessRequest): Promise<RunningProcess> => {
     const { id, tty, stdin } = request;
     const directory = directoryOf(id);
     forget(id);
@@ -160,12 +145,12 @@ export const createProcesses = ({
     else fs.writeFileSync(source, JSON.stringify(request.run.process), { mode: 0o600 });
 
     let pid = 0;
-    const console = byConsole ? await listenForConsole(consoleOf(id)) : undefined;
+    const console = byConsole ? await listenForConsole(consoleOf(id), consoleSizeOf(request)) : undefined;
     let wires = console ? undefined : pipesOf(id, tty, stdin, () => pid);
     try {
-      pid = await begin(request, source, console ? consoleOf(id) : undefined, () => wires?.holdInput());
+      pid = await step('beginning', () => begin(request, source, console ? consoleOf(id) : undefined, () => wires?.holdInput()));
       if (console) {
-        const master = console.take();
+        const master = await console.take();
         wires = terminalWires(master);
         if (kind === 'container') keepTerminal(id, master);
       }
@@ -183,7 +168,7 @@ export const createProcesses = ({
   };
 
   /** Launches it; resolves to its pid once it has begun, fails with the runtime's reason when it does not. */
-  const begin = async (request: Request, source: string, consoleSocket: string | undefined, holdInput: () => void): Promise<number> => {
+  const begin = async (request: ProcessRequest, source: string, consoleSocket: string | undefined, holdInput: () => void): Promise<number> => {
     const { id, tty, stdin } = request;
     const directory = directoryOf(id);
     const { kind } = request.run;
@@ -209,7 +194,7 @@ export const createProcesses = ({
           else if (exitOf(id) !== undefined) reject(startFailure(path.join(directory, 'log'), kind, argsOf(request)));
         };
         watched.set(id, look);
-        const child = launch(launched.argv, { cwd: directory, stdio: launched.stdio, env: launched.environment });
+        const child = step('launch', () => launch(launched.argv, { cwd: directory, stdio: launched.stdio, env: launched.environment }));
         child.on('error', reject);
         child.on('exit', (code, signal) => {
           // Without a supervisor it is we who write down how it ended.
@@ -235,13 +220,25 @@ export const createProcesses = ({
     }
   };
 
+  /** A start without a daemon has come to its end: there is a pid, or an exit code, or nobody who could write down either. */
+  const decided = async (id: string): Promise<void> => {
+    for (const end = Date.now() + START_PATIENCE_MS; Date.now() < end; await pause(10))
+      if (readEnd(id, 'pid') !== undefined || exitOf(id) !== undefined || supervisorOf(id) === undefined) return;
+  };
+
+  /** It writes down its pid first of all, but may not have come to that yet. */
+  const supervisorOf = (id: string): number | undefined => {
+    const shell = readEnd(id, 'shell');
+    return shell !== undefined ? (isOurShell(shell, id) ? shell : undefined) : allPids().find((pid) => isOurShell(pid, endOf(id, 'shell')));
+  };
+
   const forget = (id: string): void => {
     watched.delete(id);
     if (exitOf(id) !== undefined) release(id);
     const fd = held.get(id);
     if (fd !== undefined) fs.closeSync(fd);
     held.delete(id);
-    fs.rmSync(directoryOf(id), { recursive: true, force: true });
+    step('no process', () => fs.rmSync(directoryOf(id), { recursive: true, force: true }));
     for (const what of ENDS) fs.rmSync(endOf(id, what), { force: true });
     fs.rmSync(consoleOf(id), { force: true });
   };
@@ -252,9 +249,14 @@ export const createProcesses = ({
     async adopt(
       id: string,
       was: { readonly pid: number; readonly pidStart: number; readonly tty: boolean; readonly stdin: boolean },
-      listener: Listener,
-    ): Promise<Running | { readonly exit: Exit } | undefined> {
-      if (!fs.existsSync(path.join(directoryOf(id), 'hold'))) return exitFound(exitOf(id));
+      listener: ProcessListener,
+    ): Promise<RunningProcess | { readonly exit: Exit } | undefined> {
+      if (!fs.existsSync(path.join(directoryOf(id), 'hold'))) return was.pid === 0 ? undefined : exitFound(exitOf(id));
+      // The daemon ended in the middle of its start. That goes on without one: it begins or it fails, and then we know.
+      if (was.pid === 0) {
+        await decided(id);
+        if (readEnd(id, 'pid') === undefined) return undefined;
+      }
       const pid = was.pid || (readEnd(id, 'pid') ?? 0);
       const pidStart = was.pidStart || (startTimeOf(pid) ?? 0);
       const alive = pid !== 0 && startTimeOf(pid) === pidStart;
@@ -262,6 +264,8 @@ export const createProcesses = ({
       // Neither the process, nor the one who would write down how it ended.
       if (!alive && exitOf(id) === undefined && (shell === undefined || !isOurShell(shell, id))) return undefined;
       const keeper = readEnd(id, 'keeper');
+      // Its terminal went with the daemon, before anybody else could keep it.
+      if (keeper === undefined && !fs.existsSync(path.join(directoryOf(id), 'out'))) return undefined;
       const wires = keeper === undefined ? pipesOf(id, was.tty, was.stdin, () => pid) : isOurShell(keeper, id) ? terminalWires(copyDescriptor(keeper, 3)) : undefined;
       if (!wires) return exitFound(exitOf(id));
       return { pid, pidStart, ...follow(id, wires, listener) };
@@ -299,7 +303,10 @@ export const createProcesses = ({
       return first === undefined ? [] : cgroupPids(first);
     },
     async list(pids: readonly number[], args: readonly string[]): Promise<{ titles: string[]; rows: string[][] }> {
-      const { stdout } = await run(['ps', ...args]);
+      const { stdout } = await run(['ps', ...args]).catch((error: { stderr?: string }) => {
+        // ps has a page to say about it; its first line tells.
+        throw systemError(`ps: ${error.stderr?.split('\n').find((line) => line !== '') ?? messageOf(error)}`, error);
+      });
       return parseProcessList(stdout, new Set(pids));
     },
     /** What an earlier daemon's crash may have left of processes that nobody knows. */
@@ -312,6 +319,9 @@ export const createProcesses = ({
     },
     /** Ends what the runtime still has of a container, its processes and cgroup too. */
     async discard(containerId: string, runtime: string): Promise<void> {
+      // It and the runtime below it, should they still be about to begin.
+      const shell = supervisorOf(containerId);
+      if (shell !== undefined) endAll(-shell);
       if (!fs.existsSync(path.join(runtimeRoot, containerId))) return;
       await run([runtimePath(runtime), '--root', runtimeRoot, 'delete', '--force', containerId]);
     },
@@ -321,12 +331,24 @@ export const createProcesses = ({
   };
 };
 
+const endAll = (group: number): void => {
+  try {
+    process.kill(group, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+};
+
 const exitFound = (exit: Exit | undefined): { readonly exit: Exit } | undefined => (exit ? { exit } : undefined);
 
-const argsOf = ({ run: what }: Request): readonly string[] => {
-  const about = what.kind === 'container' ? (what.spec['process'] as JsonObject | undefined) : what.process;
-  return (about?.['args'] as readonly string[] | undefined) ?? [];
+const processOf = ({ run: what }: ProcessRequest): JsonObject | undefined => (what.kind === 'container' ? (what.spec['process'] as JsonObject | undefined) : what.process);
+
+const consoleSizeOf = (request: ProcessRequest): readonly [rows: number, columns: number] | undefined => {
+  const size = processOf(request)?.['consoleSize'] as { readonly height: number; readonly width: number } | undefined;
+  return size && [size.height, size.width];
 };
+
+const argsOf = (request: ProcessRequest): readonly string[] => (processOf(request)?.['args'] as readonly string[] | undefined) ?? [];
 
 /** crun's last words, of a program that could not be executed after all, as runc has them. */
 const inDockersWords = (chunk: Buffer): Buffer => {

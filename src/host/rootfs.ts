@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { DeviceNode } from '../model/device.ts';
 import { openMade } from './container-view.ts';
 import { fdPath, O_DIRECTORY, O_PATH, openBeneath } from './open-beneath.ts';
 
@@ -58,17 +59,6 @@ export const makeBeneath = (root: string, name: string, { uid, gid }: { readonly
       fs.closeSync(made);
     }
   });
-
-export type DeviceNode = {
-  readonly path: string;
-  readonly type: 'b' | 'c';
-  readonly major: number;
-  readonly minor: number;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly permissions: string;
-};
 
 /** What the engine makes in every container's /dev itself, or what is another file system there. */
 const NOT_DEVICES = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', 'ptmx', '.lxc', '.lxd-mounts']);

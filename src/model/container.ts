@@ -42,6 +42,8 @@ export type ContainerState = {
   readonly restartCount: number;
   /** Stopped by a client's stop or kill: `unless-stopped` and `on-failure` leave it so. */
   readonly stoppedByClient: boolean;
+  /** Removed by force: it goes when its process has ended, whoever sees that. */
+  readonly leaving?: { readonly volumes: boolean } | undefined;
   /** Absent while nobody has asked after it. */
   readonly health?: Health | undefined;
 };

@@ -53,6 +53,8 @@ export type HostObject =
       readonly mac: string;
       /** Whose it is. */
       readonly networkId: string;
+      /** What goes from one of its ports to another meets the firewall too. */
+      readonly filtered?: boolean;
     }
   | { readonly kind: 'netns'; readonly path: string }
   | {
@@ -93,6 +95,8 @@ export type HostObject =
       readonly protocol: Protocol;
       readonly hostAddress: string;
       readonly hostPort: number;
+      /** So many neighbours from there on, to as many ports from `port` on; absent: one. */
+      readonly count?: number;
       /** Where connections go that no DNAT rule catches (::, hairpin, 127.0.0.1). */
       readonly address: string;
       readonly port: number;

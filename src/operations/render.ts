@@ -38,6 +38,6 @@ export const renderObject = (object: HostObject): string => {
     case 'resolver':
       return `resolver ${object.address} of ${object.containerId.slice(0, 12)} asking ${object.servers.map(({ address, fromHost }) => (fromHost ? `host(${address})` : address)).join(' ') || 'nobody'}`;
     case 'host-port':
-      return `host-port ${object.hostAddress}:${object.hostPort}/${object.protocol} to ${object.address}:${object.port}`;
+      return `host-port ${object.hostAddress}:${object.hostPort}${object.count === undefined ? '' : `-${object.hostPort + object.count - 1}`}/${object.protocol} to ${object.address}:${object.port}`;
   }
 };

@@ -41,7 +41,7 @@ export const bridgeSettings = ({ options }: Pick<Network, 'options'>): BridgeSet
 
 /** The bridge itself. Without a gateway's address in isolated mode: then the host is not there either. */
 export const bridgeObject = (network: Network & { readonly bridge: string }): HostObject => {
-  const { mtu, inhibitIpv4, gatewayModes } = bridgeSettings(network);
+  const { mtu, icc, inhibitIpv4, gatewayModes } = bridgeSettings(network);
   return {
     kind: 'bridge',
     name: network.bridge,
@@ -54,6 +54,8 @@ export const bridgeObject = (network: Network & { readonly bridge: string }): Ho
     // Its own, and the same for ever: else it would have that of a port, and another when that one goes.
     mac: ['02', ...(network.id.slice(0, 10).match(/../g) ?? [])].join(':'),
     networkId: network.id,
+    // What goes from one port to another is not routed, and passes no rule by itself.
+    ...(icc ? {} : { filtered: true }),
   };
 };
 

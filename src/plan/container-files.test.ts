@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hostnameFile, hostsFile, resolvConfFile } from './container-files.ts';
+import { hostnameFile, hostsFile, resolvConfFile, ownAddresses } from './container-files.ts';
 
 const below = (text: string): string => text.split('\n').slice(6).join('\n');
 
@@ -122,4 +122,9 @@ options ndots:2
 
 test("/etc/resolv.conf on the host's network: the host's", () => {
   assert.equal(resolvConf({ kind: 'host', hostFile: 'nameserver 127.0.0.53\n' }).text, "nameserver 127.0.0.53\n\n# Based on host file: '/etc/resolv.conf'\n# Overrides: []\n");
+});
+
+test('the addresses that /etc/hosts says are the container\'s own, and no others', () => {
+  const text = hostsFile({ hostname: 'web', domainname: 'example.org', addresses: ['172.17.0.2', 'fd00::2'], extraHosts: ['db:10.0.0.1'] });
+  assert.deepEqual(ownAddresses(text, { hostname: 'web', domainname: 'example.org' }), ['172.17.0.2', 'fd00::2']);
 });

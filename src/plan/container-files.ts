@@ -53,6 +53,15 @@ export const hostsChanged = (
   return kept + (kept === '' || kept.endsWith('\n') ? '' : '\n') + come.map((address) => `${address}\t${names.join(' ')}\n`).join('');
 };
 
+/** The addresses that the file says are the container's own. */
+export const ownAddresses = (text: string, { hostname, domainname }: { readonly hostname: string; readonly domainname: string }): readonly string[] => {
+  const names = ownNames(hostname, domainname).join(' ');
+  return text.split('\n').flatMap((line) => {
+    const [address = '', ...rest] = line.split('\t');
+    return rest.join('\t') === names ? [address] : [];
+  });
+};
+
 /** With its domain, then without. */
 const ownNames = (hostname: string, domainname: string): readonly string[] => {
   const fullName = domainname === '' ? hostname : `${hostname}.${domainname}`;

@@ -1,12 +1,14 @@
 import type { Container } from '../model/container.ts';
 import { familyOf, interfacesOf, type Endpoint, type Family, type Network, type Sandbox } from '../model/network.ts';
+import type { PortBinding } from '../model/port.ts';
 import type { RecordChange, State } from '../model/state.ts';
 import type { HostObject } from '../operations/operation.ts';
 import type { Volume } from '../model/volume.ts';
 import { bridgeObject } from './bridge.ts';
 import { INTERNAL_RESOLVER } from './container-files.ts';
-import { networkFirewall, portsFirewall } from './firewall.ts';
+import { networkFirewall, portsFirewall, relayFirewall } from './firewall.ts';
 import { gatewaysOf } from './gateway.ts';
+import { spansOf } from './spans.ts';
 import { volumeMount, volumeObjects, volumesOf, type VolumesByName } from './volumes.ts';
 
 /** Where berth puts things. Set once at start. */
@@ -81,7 +83,7 @@ const containerObjects = (layout: Layout, container: Container, volumes: Volumes
     ...(container.spec.ipcMode === 'shareable' ? [{ kind: 'shared-memory', path: sharedMemoryPath(layout, container.id), size: container.spec.shmSize } as const] : []),
     ...(sandbox.netns === '' ? [] : [{ kind: 'netns', path: sandbox.netns } as const]),
     ...sandbox.endpoints.flatMap((endpoint) => endpointObjects(endpoint, sandbox.netns)),
-    ...wayOut(sandbox),
+    ...wayOut(layout, sandbox),
     ...resolverOf(container.id, sandbox),
   ];
 };
@@ -99,7 +101,7 @@ const endpointObjects = (endpoint: Endpoint, netns: string): HostObject[] => {
 };
 
 /** Default routes, and the ports by which others come in: both lead by the gateways. */
-const wayOut = ({ netns, endpoints, ports }: Sandbox): HostObject[] => {
+const wayOut = (layout: Layout, { netns, endpoints, ports }: Sandbox): HostObject[] => {
   const gateways = gatewaysOf(endpoints);
   const route = (endpoint: Endpoint | undefined, via: string | undefined): HostObject[] =>
     endpoint === undefined || via === undefined ? [] : [{ kind: 'route', netns, to: 'default', via, device: endpoint.device }];
@@ -108,14 +110,28 @@ const wayOut = ({ netns, endpoints, ports }: Sandbox): HostObject[] => {
   return [
     ...route(gateways.ipv4, gateways.ipv4?.gateway),
     ...route(gateways.ipv6, gateways.ipv6?.ipv6?.gateway),
-    ...ports.flatMap(({ protocol, hostAddress, hostPort, port }): HostObject[] => {
+    ...spansOf(ports.filter(({ hostPort }) => hostPort !== 0), longRange(layout)).flatMap((span): HostObject[] => {
+      const { protocol, hostAddress, hostPort, port, count } = span;
       const address = (familyOf(hostAddress) === 'ipv6' ? gateways.ipv6?.ipv6?.address : undefined) ?? gateways.ipv4?.address;
-      return hostPort === 0 || address === undefined ? [] : [{ kind: 'host-port', protocol, hostAddress, hostPort, address, port }];
+      if (address === undefined) return [];
+      const held: HostObject = { kind: 'host-port', protocol, hostAddress, hostPort, address, port };
+      return count === 1 ? [held] : [{ ...held, count }, ...relayFirewall(span)];
     }),
     ...(gateways.ipv4 ? portsFirewall(gateways.ipv4, portsOf('ipv4')) : []),
     ...(gateways.ipv6 ? portsFirewall(gateways.ipv6, portsOf('ipv6')) : []),
   ];
 };
+
+/**
+ * From how many neighbours on host ports are held together and have one listener: it needs rules to lead to it. A datagram
+ * does not say where it was sent to before a rule, so each UDP port keeps a socket of its own; and SCTP has none.
+ */
+const longRange =
+  (layout: Layout) =>
+  ({ protocol, hostAddress }: PortBinding): number =>
+    protocol === 'tcp' && layout.iptables && (familyOf(hostAddress) === 'ipv4' || layout.ip6tables) ? LONG_RANGE : Infinity;
+
+const LONG_RANGE = 16;
 
 /** The container's root file system: its own layer above those of the image. */
 export const overlayOf = (layout: Layout, container: Container): Extract<HostObject, { kind: 'overlay' }> => {

@@ -68,6 +68,21 @@ test('the last port takes what was there for all of them', () => {
 - host-port 0.0.0.0:8080/tcp to 172.17.0.2:80`.trim());
 });
 
+test('a long range is held as one, with one listener; without rules of ours, or for UDP, each port by itself', () => {
+  const range = (fields: Partial<PortBinding> = {}) => Array.from({ length: 100 }, (_, index) => ({ ...port(20_000 + index, 7000 + index), ...fields }));
+  const held = (own: Layout, ports: readonly PortBinding[]): string[] =>
+    renderAll(diff(own, having(put(web(sandbox()))), [put(web(sandbox(ports)))])).split('\n').filter((line) => /host-port|REDIRECT/.test(line));
+  assert.deepEqual(held(layout, range()), [
+    '+ host-port 0.0.0.0:20000-20099/tcp to 172.17.0.2:7000',
+    '+ nat -A PREROUTING -p tcp -m tcp --dport 20000:20099 -m addrtype --dst-type LOCAL -m comment --comment berth -j REDIRECT --to-ports 20000',
+    '+ nat -A OUTPUT -p tcp -m tcp --dport 20000:20099 -m addrtype --dst-type LOCAL -m comment --comment berth -j REDIRECT --to-ports 20000',
+  ]);
+  assert.equal(held({ ...layout, iptables: false }, range()).length, 100);
+  assert.equal(held({ ...layout, ip6tables: false }, range({ hostAddress: '::' })).length, 100);
+  assert.equal(held(layout, range({ protocol: 'udp' })).length, 100);
+  assert.equal(held(layout, range().slice(0, 15)).length, 15);
+});
+
 test('on the host\'s network: a root file system and no more', () => {
   assert.equal(lines(having(put(web(undefined))), put(web(sandbox([], { netns: '', endpoints: [] })))), '+ overlay /d/overlay2/c1/merged of 3 layers');
 });

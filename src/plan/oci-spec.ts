@@ -1,6 +1,8 @@
 import { systemError } from '../model/errors.ts';
 import type { Container, ContainerSpec, Exec, Resources } from '../model/container.ts';
+import type { DeviceNode } from '../model/device.ts';
 import type { Json, JsonObject } from '../model/json.ts';
+import { MASKED_PATHS, READONLY_PATHS } from '../model/masks.ts';
 import type { MountPoint } from '../model/volume.ts';
 import { ALL_CAPABILITIES, resolveCapabilities } from './capabilities.ts';
 import { DEFAULT_SECCOMP_PROFILE } from './seccomp-profile.ts';
@@ -8,21 +10,6 @@ import { resolveSeccomp } from './seccomp.ts';
 import type { Arch, KernelVersion, SeccompProfile } from './seccomp.ts';
 import { securityOptions } from './security-options.ts';
 import type { User } from './users.ts';
-
-/** A device node of the host: what `--device` names, resolved. */
-export type DeviceNode = {
-  /** Where the container sees it. */
-  readonly path: string;
-  readonly type: 'b' | 'c';
-  readonly major: number;
-  readonly minor: number;
-  /** Permission bits. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** `rwm`, or fewer. */
-  readonly permissions: string;
-};
 
 /** What is the same for every container: the machine, and what the daemon itself may do. */
 export type Machine = {
@@ -315,23 +302,6 @@ const namespaces = ({ container: { spec }, machine, netnsPath, joins = {} }: Spe
     ...(cgroupns === 'private' ? [{ type: 'cgroup' }] : []),
   ];
 };
-
-const MASKED_PATHS: readonly string[] = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-
-const READONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 const seccompOf = (asked: ReturnType<typeof securityOptions>['seccomp'], capabilities: readonly string[], machine: Machine): JsonObject | undefined => {
   const profile = asked === 'default' ? (machine.seccompProfile ?? DEFAULT_SECCOMP_PROFILE) : asked;

@@ -17,6 +17,7 @@ import { createFacts } from './host/facts.ts';
 import { readMachine } from './host/machine.ts';
 import { claimControllers, forwardPackets, lockRoot, makeInitLayer } from './host/prepare.ts';
 import { findProgram } from './host/program.ts';
+import { closeOnExec } from './host/syscalls.ts';
 import { nowNanoseconds } from './host/clock.ts';
 import { createLog, type Log } from './log.ts';
 import { messageOf } from './model/errors.ts';
@@ -45,6 +46,8 @@ const main = async (argv: readonly string[]): Promise<void> => {
   const step = faultFile === undefined ? undefined : faultFrom(faultFile);
   const host = createHost({ ...config, lookup: (containerId, name, type) => engine.lookup(containerId, name, type), ...(step ? { step } : {}) });
   const records = openStore(config.dataRoot);
+  // LMDB leaves its file open for whatever we start.
+  closeOnExec(`${config.dataRoot}/state`);
   const store = step ? { ...records, commit: (changes: Parameters<typeof records.commit>[0]) => step('commit', () => records.commit(changes)) } : records;
   const layers = createLayers({ dataRoot: config.dataRoot });
   const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools });

@@ -235,12 +235,13 @@ export const createProcesses = ({
   const forget = (id: string): void => {
     watched.delete(id);
     if (exitOf(id) !== undefined) release(id);
-    const fd = held.get(id);
-    if (fd !== undefined) fs.closeSync(fd);
-    held.delete(id);
     step('no process', () => fs.rmSync(directoryOf(id), { recursive: true, force: true }));
     for (const what of ENDS) fs.rmSync(endOf(id, what), { force: true });
     fs.rmSync(consoleOf(id), { force: true });
+    // Only now: a supervisor that opens its FIFO when nobody writes to it, and nobody can any more, would wait for ever.
+    const fd = held.get(id);
+    if (fd !== undefined) fs.closeSync(fd);
+    held.delete(id);
   };
 
   return {

@@ -29,6 +29,8 @@ const AT_FDCWD = -100;
 const RENAME_EXCHANGE = 2;
 const CLONE_NEWNET = 0x40000000;
 const TIOCSWINSZ = 0x5414;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const F_SETPIPE_SZ = 1031;
@@ -173,6 +175,18 @@ export const windowSize = (master: number, rows: number, columns: number): void 
   size.writeUInt16LE(rows, 0);
   size.writeUInt16LE(columns, 2);
   check(c.ioctl(master, TIOCSWINSZ, size), 'ioctl', 'TIOCSWINSZ');
+};
+
+/** Keeps the files of ours below a directory from the processes we start: a library may have opened them without saying so. */
+export const closeOnExec = (directory: string): void => {
+  for (const fd of fs.readdirSync('/proc/self/fd').map(Number)) {
+    try {
+      if (fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(`${directory}/`)) check(c.fcntl(fd, F_SETFD, FD_CLOEXEC), 'fcntl', `${fd}`);
+    } catch (error) {
+      // The one by which the list was read.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
 };
 
 export const makeNonBlocking = (fd: number): void => {

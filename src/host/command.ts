@@ -33,15 +33,6 @@ export const run = async (argv: readonly string[], options: RunOptions = {}): Pr
   return { stdout, stderr };
 };
 
-/** A question with two answers: exit code 0 is yes, 1 is no, anything else an error. */
-export const ask = async (argv: readonly string[]): Promise<boolean> => {
-  const [file = '', ...args] = argv;
-  const { exitCode, failed, ...result } = await execa(file, args, { reject: false, stdin: 'ignore', timeout: DEFAULT_TIMEOUT });
-  if (!failed) return true;
-  if (exitCode === 1) return false;
-  throw new Error(result.shortMessage ?? `${file} failed`);
-};
-
 /** A program that goes on beside us, bytes in and out. The caller sees to its end. */
 export const stream = (
   argv: readonly string[],

@@ -19,11 +19,7 @@ const c = {
   strerror: libc.func('const char *strerror(int number)'),
 };
 
-const MS_RDONLY = 1;
-const MS_REMOUNT = 32;
 const MS_BIND = 4096;
-const MS_REC = 16384;
-const MS_PRIVATE = 1 << 18;
 const MNT_DETACH = 2;
 const AT_FDCWD = -100;
 const RENAME_EXCHANGE = 2;
@@ -55,12 +51,6 @@ export const mountTmpfs = (target: string, options: string): void =>
 
 export const mountCgroup = (controller: string, target: string): void =>
   check(c.mount('cgroup', target, 'cgroup', 0, controller), 'mount', `cgroup ${controller} ${target}`);
-
-export const makePrivate = (target: string): void =>
-  check(c.mount(null, target, null, MS_PRIVATE | MS_REC, null), 'mount', `private ${target}`);
-
-export const remountReadonly = (target: string): void =>
-  check(c.mount(null, target, null, MS_REMOUNT | MS_BIND | MS_RDONLY, null), 'mount', `read-only ${target}`);
 
 /** Takes the mount out of the tree at once; the kernel lets go of it when its last user does. Not mounted: nothing to do. */
 export const unmount = (target: string): void => {

@@ -41,8 +41,9 @@ const UNIFIED = `${CGROUPS}/unified/cgroup.controllers`;
 export const claimControllers = (execRoot: string): boolean => {
   if (!fs.existsSync(UNIFIED)) return true;
   const left = (): string[] => fs.readFileSync(UNIFIED, 'utf8').trim().split(' ').filter(Boolean);
-  for (const controller of left()) {
-    const target = path.join(execRoot, 'cgroup', controller);
+  const own = path.join(execRoot, 'cgroup');
+  for (const controller of [...left(), ...borrowedControllers(fs.readFileSync('/proc/self/mountinfo', 'utf8'), own)]) {
+    const target = path.join(own, controller);
     try {
       fs.mkdirSync(target, { recursive: true });
       mountCgroup(controller, target);
@@ -51,6 +52,19 @@ export const claimControllers = (execRoot: string): boolean => {
     }
   }
   return left().length === 0;
+};
+
+/**
+ * Controllers that are on v1 only for as long as some other daemon's mount of them is there: outside the machine's own
+ * directory, and not in OWN. When that mount goes the kernel gives the controller back to v2, and crun would stop working here.
+ */
+export const borrowedControllers = (mountinfo: string, own: string): string[] => {
+  const mounts = mountinfo.split('\n').flatMap((line) => {
+    const [, target = '', controllers = ''] = /^(?:\S+ ){4}(\S+) .* - cgroup \S+ (\S+)$/.exec(line) ?? [];
+    return controllers.split(',').filter((word) => word !== '' && word !== 'rw' && word !== 'ro' && !word.includes('=')).map((controller) => ({ controller, target }));
+  });
+  const safe = new Set(mounts.filter(({ target }) => target.startsWith(`${CGROUPS}/`) || target.startsWith(`${own}/`)).map(({ controller }) => controller));
+  return [...new Set(mounts.map(({ controller }) => controller).filter((controller) => !safe.has(controller)))];
 };
 
 /** The layer beneath every container's own: the places where files and file systems of the engine's are mounted. */

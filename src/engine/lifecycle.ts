@@ -35,6 +35,8 @@ export type Lifecycle = {
   remove(id: string, options: { force: boolean; volumes: boolean; ref?: string }): Promise<void>;
   /** Takes up what an earlier daemon left running. */
   adopt(container: Container): Promise<void>;
+  /** Resolves when those that an earlier daemon was removing are gone: no client should meet them. */
+  departed(): Promise<void>;
   /** Until this work is done, no container's end is put on record and none begins again by itself: the host is being compared with the state. */
   quietly(work: () => Promise<void>): Promise<void>;
   /** Runs when nobody else changes the container, and keeps others from it until it is done. */
@@ -121,7 +123,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     const before = recordOf(id);
     if (before.state.status === 'paused') throw conflict('cannot start a paused container, try unpause instead');
     if (before.state.status === 'running' || (before.state.status === 'restarting' && !again)) throw notModified();
-    if (before.state.status === 'removing') throw conflict('container is marked for removal and cannot be started');
+    if (before.state.status === 'removing' || before.state.leaving) throw conflict('container is marked for removal and cannot be started');
     if (!again) restarts.cancel(id);
     const fault = logFault(before.spec.log);
     const log = fault === undefined ? openLog(before) : NO_LOG;
@@ -514,6 +516,10 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         // Nobody wrote down how it ended: the host went down under it.
         await settleEnd(id, found?.exit ?? { code: 255, at: host.now() });
       }
+    },
+    async departed() {
+      const going = [...ledger.state.containers.values()].filter(({ state }) => state.leaving);
+      await Promise.all(going.map(({ id }) => within(ended(id), KILL_PATIENCE)));
     },
     async quietly(work) {
       const mine = work();

@@ -64,6 +64,7 @@ export const reconcile = async ({ ledger, host, lifecycle, layout, families, dro
     if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]))));
     if (dropForward) for (const family of families) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
   });
+  await lifecycle.departed();
   await Promise.all(
     [...ledger.state.containers.values()].filter(beginsWithDaemon).map(({ id, name }) =>
       lifecycle.start(id).catch((error: unknown) => {

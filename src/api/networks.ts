@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import type { Engine, Networks } from '../engine/services.ts';
-import { forbidden, invalid, notFound, notImplemented } from '../model/errors.ts';
+import { forbidden, invalid, notFound } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
 import type { Network, NetworkRequest, Subnet } from '../model/network.ts';
 import { sendEmpty, sendJson } from './answer.ts';
@@ -82,7 +82,6 @@ const disconnectOptions = struct('network.DisconnectOptions', { Container: strin
 const parseCreate = (body: unknown): NetworkRequest => {
   const wire = decode(createOptions, body);
   if (wire.Ingress || !['', 'local'].includes(wire.Scope)) throw forbidden('This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.');
-  if (wire.ConfigOnly || (wire.ConfigFrom?.Network ?? '') !== '') throw notImplemented('networks of configuration only are not implemented by berth');
   return {
     name: wire.Name,
     driver: wire.Driver,
@@ -92,6 +91,8 @@ const parseCreate = (body: unknown): NetworkRequest => {
     attachable: wire.Attachable,
     ipamDriver: wire.IPAM?.Driver ?? '',
     ipamOptions: wire.IPAM?.Options ?? undefined,
+    configOnly: wire.ConfigOnly,
+    configFrom: wire.ConfigFrom?.Network ?? '',
     subnets: (wire.IPAM?.Config ?? []).map(({ Subnet, IPRange, Gateway, AuxiliaryAddresses }) => ({
       cidr: Subnet,
       ipRange: IPRange,
@@ -119,8 +120,8 @@ export const networkView = (network: Network, members: ReturnType<Networks['memb
   Internal: network.internal,
   Attachable: network.attachable,
   Ingress: false,
-  ConfigFrom: { Network: '' },
-  ConfigOnly: false,
+  ConfigFrom: { Network: network.configFrom ?? '' },
+  ConfigOnly: network.configOnly ?? false,
   Containers: Object.fromEntries(
     members.map(({ container, endpoint }) => [
       container.id,

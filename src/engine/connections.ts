@@ -67,7 +67,7 @@ export const createConnections = ({ ledger, events, lifecycle, sandboxContext, r
           const { spec, sandbox } = now;
           if (spec.networkMode === 'host' && network.driver === 'host') throw invalid(HOST_MODE);
           // 'none' is a mode, and no network: without it, a container may have others.
-          if (spec.networkMode === 'none' && network.driver === 'null') return { ...now, spec: { ...spec, networkMode: 'bridge', endpoints: [] } };
+          if (spec.networkMode === 'none' && network.driver === 'null' && !network.configOnly) return { ...now, spec: { ...spec, networkMode: 'bridge', endpoints: [] } };
           const endpoints = spec.endpoints.filter((request) => !names(state, request, network));
           if (endpoints.length === spec.endpoints.length) throw notConnected(now, network.name, sandbox !== undefined);
           return { ...now, spec: { ...spec, endpoints }, sandbox: sandbox && withoutEndpoint(state, now, sandbox, network.id, sandboxContext()) };
@@ -86,7 +86,7 @@ const checkConnect = (state: State, network: Network, container: Container, requ
   if (networkMode === 'host' || networkMode.startsWith('container:'))
     throw invalid('container sharing network namespace with another container or host cannot be connected to any other network');
   if (network.driver === 'host') throw invalid(HOST_MODE);
-  if (networkMode === 'none' || network.driver === 'null')
+  if (networkMode === 'none' || (network.driver === 'null' && !network.configOnly))
     throw invalid('container cannot be connected to multiple networks with one of the networks in private (none) mode');
   if (container.state.status === 'removing' || container.state.status === 'dead')
     throw systemError(`container ${container.id} is marked for removal and cannot be connected or disconnected to the network`);

@@ -3,6 +3,7 @@ import { forbidden, invalid } from '../model/errors.ts';
 import type { Network, NetworkRequest } from '../model/network.ts';
 import type { State } from '../model/state.ts';
 import { parseTimestamp } from '../model/time.ts';
+import { checkUnused } from '../plan/network-configuration.ts';
 import { planNetwork, PREDEFINED } from '../plan/network.ts';
 import type { AddressPool, TakenRange } from '../plan/subnets.ts';
 import type { Connections } from './connections.ts';
@@ -59,6 +60,7 @@ export const createNetworks = ({ ledger, events, connections, host, pools, forwa
     inTurn(network.options['com.docker.network.bridge.name'] ?? network.id, async () => {
       const gone = await ledger.settle((state) => {
         if (!state.networks.has(network.id)) return { changes: [], result: false };
+        checkUnused(state, network);
         const active = membersOf(state, network).map(({ container, endpoint }) => `name:${JSON.stringify(container.name)} id:${JSON.stringify(endpoint.id.slice(0, 12))}`);
         if (active.length > 0) throw forbidden(`error while removing network: network ${network.name} has active endpoints (${active.join(', ')})`);
         return { changes: [{ collection: 'networks', key: network.id, record: undefined }], result: true };
@@ -99,6 +101,7 @@ export const createNetworks = ({ ledger, events, connections, host, pools, forwa
       const unused = [...ledger.state.networks.values()].filter(
         (network) =>
           !isPredefined(network) &&
+          !network.configOnly &&
           members(network).length === 0 &&
           labelsMatch(filters, network.labels) &&
           !(filters.get('label!') ?? []).some((label) => labelsMatch(new Map([['label', [label]]]), network.labels)) &&

@@ -28,6 +28,10 @@ export type NetworkRequest = {
   readonly attachable: boolean;
   readonly ipamDriver: string;
   readonly ipamOptions: Readonly<Record<string, string>> | undefined;
+  /** `--config-only`: a configuration for others, no network of its own. */
+  readonly configOnly: boolean;
+  /** `--config-from`: the name of one; '' for none. */
+  readonly configFrom: string;
   readonly subnets: readonly { readonly cidr: string; readonly ipRange: string; readonly gateway: string; readonly reserved: Readonly<Record<string, string>> }[];
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -50,6 +54,10 @@ export type Network = {
   readonly labels: Readonly<Record<string, string>>;
   /** Device name of the bridge: docker0 or br-<12 of the id>. Undefined for host and null networks. */
   readonly bridge: string | undefined;
+  /** A configuration that networks are made from: on the host there is nothing of it. */
+  readonly configOnly?: true;
+  /** The name of the one that this network was made from. */
+  readonly configFrom?: string;
 };
 
 /**

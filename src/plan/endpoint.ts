@@ -42,7 +42,7 @@ export const planSandbox = (state: State, container: Container, context: Sandbox
   const endpoints: Endpoint[] = [];
   for (const request of spec.endpoints) {
     const network = findNetwork(state, request.network);
-    if (network.driver === 'bridge') endpoints.push(planEndpoint(state, network, request, endpoints, context));
+    if (network.driver === 'bridge' || network.configOnly) endpoints.push(planEndpoint(state, network, request, endpoints, context));
   }
   return { id, netns, endpoints, ports: portsOf(state, container, endpoints, context), ...planResolver(spec, endpoints, context.resolvConf) };
 };
@@ -102,6 +102,7 @@ const portsOf = (state: State, container: Container, endpoints: readonly Endpoin
 };
 
 const planEndpoint = (state: State, network: Network, request: EndpointRequest, others: readonly Endpoint[], context: SandboxContext): Endpoint => {
+  if (network.configOnly) throw forbidden('cannot create endpoint on configuration-only network');
   if (network.bridge === undefined) throw invalid(`network ${network.name} takes no endpoints`);
   const faults = endpointFaults(network, request);
   if (faults.length > 0) throw invalidSettings(faults);

@@ -8,7 +8,7 @@ import { DEFAULT_POOLS } from './subnets.ts';
 const docker0 = { id: 'abcdef0123'.padEnd(64, '4'), name: 'bridge', bridge: 'docker0', subnets: [{ cidr: '172.17.0.0/16' }] } as unknown as Network;
 const having = (...networks: Network[]): State => ({ ...emptyState, networks: new Map([docker0, ...networks].map((network) => [network.id, network])) });
 const asked = (fields: Partial<NetworkRequest> = {}): NetworkRequest => ({
-  name: 'web', driver: 'bridge', ipv4: true, ipv6: false, internal: false, attachable: false, ipamDriver: 'default', ipamOptions: {}, subnets: [], options: {}, labels: {}, ...fields,
+  name: 'web', driver: 'bridge', ipv4: true, ipv6: false, internal: false, attachable: false, ipamDriver: 'default', ipamOptions: {}, configOnly: false, configFrom: '', subnets: [], options: {}, labels: {}, ...fields,
 });
 const subnet = (cidr: string, fields: Partial<NetworkRequest['subnets'][number]> = {}) => ({ cidr, ipRange: '', gateway: '', reserved: {}, ...fields });
 

@@ -4,6 +4,7 @@ import { familyOf, type Family, type Network, type NetworkRequest, type Subnet }
 import type { State } from '../model/state.ts';
 import { bridgeSettings, checkDeviceName, type BridgeSettings } from './bridge.ts';
 import { allocateAddress } from './ipam.ts';
+import { planConfiguration, withConfiguration } from './network-configuration.ts';
 import { checkSubnet, chooseSubnet, DEFAULT_POOLS, type AddressPool, type TakenRange } from './subnets.ts';
 
 /** Facts and dice for one network. */
@@ -28,11 +29,13 @@ export const poolsOf = (configured: readonly AddressPool[], { networks }: State)
 export const PREDEFINED: readonly string[] = ['bridge', 'host', 'none'];
 
 /** A new network. What is wrong with the request, or in its way, is told before anything is made. */
-export const planNetwork = (state: State, request: NetworkRequest, context: NetworkContext): Network => {
-  checkName(state, request);
-  checkDriver(request);
-  const faults = request.subnets.flatMap((subnet) => subnetFaults(subnet, request));
+export const planNetwork = (state: State, asked: NetworkRequest, context: NetworkContext): Network => {
+  checkName(state, asked);
+  checkDriver(asked);
+  const faults = asked.subnets.flatMap((subnet) => subnetFaults(subnet, asked));
   if (faults.length > 0) throw invalid(`invalid network config:\n${faults.join('\n')}`);
+  if (asked.configOnly) return planConfiguration(asked, context);
+  const request = withConfiguration(state, asked);
   if (!['', 'default'].includes(request.ipamDriver)) throw notFound(`plugin ${JSON.stringify(request.ipamDriver)} not found`);
   const settings = bridgeSettings(request);
   if (Object.values(settings.gatewayModes).includes('isolated') && !request.internal) throw invalid("gateway mode 'isolated' can only be used for an internal network");
@@ -52,6 +55,7 @@ export const planNetwork = (state: State, request: NetworkRequest, context: Netw
     options: request.options,
     labels: request.labels,
     bridge,
+    ...(request.configFrom === '' ? {} : { configFrom: request.configFrom }),
   };
 };
 
@@ -62,7 +66,9 @@ const checkName = ({ networks }: State, { name }: NetworkRequest): void => {
   for (const network of networks.values()) if (network.name === name) throw conflict(`network with name ${name} already exists`);
 };
 
-const checkDriver = ({ driver }: NetworkRequest): void => {
+const checkDriver = ({ driver, configOnly }: NetworkRequest): void => {
+  // Which driver is to have a configuration is said by the networks that are made from it.
+  if (configOnly) return;
   if (driver === 'host' || driver === 'null') throw forbidden(`only one instance of ${JSON.stringify(driver)} network is allowed`);
   if (driver !== '' && driver !== 'bridge') throw notFound(`plugin ${JSON.stringify(driver)} not found`);
 };
@@ -120,7 +126,7 @@ const bridgeName = ({ networks }: State, settings: BridgeSettings, { id, hasDevi
 /** As inspect shows them: those the client chose first, then those chosen for it; IPv4 before IPv6. */
 const subnetsOf = (state: State, request: NetworkRequest, settings: BridgeSettings, context: NetworkContext): Subnet[] => {
   const own = new Set([...state.networks.values()].map(({ bridge }) => `link ${bridge}`));
-  const networks: TakenRange[] = [...state.networks.values()].flatMap(({ name, subnets }) => subnets.map(({ cidr }) => ({ cidr, by: `network ${name}` })));
+  const networks: TakenRange[] = [...state.networks.values()].filter(({ configOnly }) => !configOnly).flatMap(({ name, subnets }) => subnets.map(({ cidr }) => ({ cidr, by: `network ${name}` })));
   const taken = [...networks, ...context.hostRanges.filter(({ by }) => !own.has(by))];
   const families = (['ipv4', 'ipv6'] as const).filter((family) => request[family]);
   const asked = families.flatMap((family) => {

@@ -15,6 +15,7 @@ import { createConnections } from './connections.ts';
 import { createContainers } from './containers.ts';
 import { containerEvents } from './container-events.ts';
 import { createEvents } from './events.ts';
+import { defaultNetworks, renewDefaultBridge } from './default-networks.ts';
 import { createExecs } from './exec.ts';
 import { createHealthProbes } from './health.ts';
 import { findContainer } from './find.ts';
@@ -25,7 +26,7 @@ import type { Layers } from './layers.ts';
 import { createRegistries } from './registries.ts';
 import type { Registry } from './registry.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { createNetworks, defaultNetworks } from './networks.ts';
+import { createNetworks } from './networks.ts';
 import { createPrepare, type PrepareHost } from './prepare.ts';
 import { reconcile, type ReconcileHost } from './reconcile.ts';
 import { createVisits, type RootfsHost } from './rootfs.ts';
@@ -164,6 +165,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     events,
     sandboxContext,
     prepare: async (container, state) => prepare.container(container, state),
+    relink: prepare.links,
     execsEnded: execs.containerEnded,
     health: createHealthProbes({ ledger, events, execs, now: () => host.now() }),
     removed: () => void images.collect().catch((error: Error) => parts.log(error.message)),
@@ -282,7 +284,8 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     async begin() {
       const fresh = ledger.state.networks.size === 0;
       await images.reconcile();
-      const missing = defaultNetworks({ now: host.now(), id: () => hex(32), ...parts.network }).filter(
+      const defaults = defaultNetworks({ now: host.now(), id: () => hex(32), ...parts.network });
+      const missing = defaults.filter(
         (network) => ![...ledger.state.networks.values()].some(({ name }) => name === network.name),
       );
       // The bridge itself is made below, with everything else that is missing.
@@ -292,6 +295,9 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
         ledger,
         host: { ...host, sweep: host.processes.sweep, unpause: host.processes.unpause },
         lifecycle,
+        async renew() {
+          for (const wanted of defaults) await renewDefaultBridge({ ledger, attempt: host.attempt, wanted, log: parts.log });
+        },
         layout,
         families: parts.network.families,
         dropForward: parts.network.dropForward,

@@ -5,6 +5,7 @@ import type { RecordChange, State } from '../model/state.ts';
 import { planSandbox, type SandboxContext } from '../plan/endpoint.ts';
 import { begunHealth, ceasedHealth, probeOf } from '../plan/health.ts';
 import { logFault } from '../plan/log-options.ts';
+import { relinked } from '../plan/links.ts';
 import { cgroupsPath } from '../plan/oci-spec.ts';
 import { volumesTakenAlong } from '../plan/volumes.ts';
 import { createAttachments, type Attachments } from './attachments.ts';
@@ -54,6 +55,8 @@ export type LifecycleParts = {
   readonly sandboxContext: () => SandboxContext;
   /** Writes the container's files and gives the runtime spec of its first process. */
   readonly prepare: (container: Container, state: State) => Promise<import('../model/json.ts').JsonObject>;
+  /** What this container has links to is at other addresses now: its /etc/hosts says so. */
+  readonly relink: (container: Container) => void;
   readonly execsEnded: (containerId: string) => void;
   readonly health: HealthProbes;
   /** A container is gone: layers may be left that only it had. */
@@ -207,12 +210,15 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     for (;;) {
       const context = { ...parts.sandboxContext(), busy };
       try {
-        return await ledger.change((state) => {
+        const { next, parents } = await ledger.change((state) => {
           const container = state.containers.get(id);
           if (!container) throw notFound(`No such container: ${id}`);
           const next = { ...container, sandbox: planSandboxNamed(state, container, context) };
-          return { changes: [put(next)], result: next };
+          const parents = relinked(state, next);
+          return { changes: [next, ...parents].map(put), result: { next, parents } };
         });
+        parents.forEach(parts.relink);
+        return next;
       } catch (error) {
         // Something of the host's has a port that was ours to choose: choose another.
         const { hostPort, protocol } = error as { hostPort?: number; protocol?: string };

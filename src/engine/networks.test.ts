@@ -3,7 +3,8 @@ import test from 'node:test';
 import type { Container } from '../model/container.ts';
 import type { Network } from '../model/network.ts';
 import { emptyState, type State } from '../model/state.ts';
-import { createNetworks, defaultNetworks, type NetworksParts } from './networks.ts';
+import { defaultNetworks } from './default-networks.ts';
+import { createNetworks, type NetworksParts } from './networks.ts';
 
 let ids = 0;
 const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true };
@@ -52,26 +53,4 @@ test('members: who runs on it', () => {
   assert.equal(networks.find('front'), front);
   assert.deepEqual(networks.members(front).map(({ container, endpoint }) => `${container.name} ${endpoint.address}`), ['web 172.18.0.2']);
   assert.deepEqual(networks.members(back), []);
-});
-
-test('the networks every host has', () => {
-  assert.deepEqual([bridge, host, none].map(({ name, driver, bridge }) => `${name} ${driver} ${bridge}`), ['bridge bridge docker0', 'host host undefined', 'none null undefined']);
-  assert.deepEqual(bridge.subnets, [{ cidr: '172.17.0.0/16', gateway: '172.17.0.1', ipRange: undefined, reserved: {}, asked: false, gatewayAsked: false }]);
-  assert.deepEqual(bridge.options, {
-    'com.docker.network.bridge.default_bridge': 'true',
-    'com.docker.network.bridge.enable_icc': 'true',
-    'com.docker.network.bridge.enable_ip_masquerade': 'true',
-    'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
-    'com.docker.network.bridge.name': 'docker0',
-    'com.docker.network.driver.mtu': '1500',
-  });
-});
-
-test('--bip, --mtu, --icc', () => {
-  const [own] = defaultNetworks({ ...made, bip: '10.1.2.3/24', mtu: 1400, icc: false });
-  assert.deepEqual(own?.subnets.map(({ cidr, gateway }) => [cidr, gateway]), [['10.1.2.0/24', '10.1.2.3']]);
-  assert.equal(own?.options['com.docker.network.driver.mtu'], '1400');
-  assert.equal(own?.options['com.docker.network.bridge.enable_icc'], 'false');
-  for (const bip of ['10.1.2.3', '10.1.2.0/24', '10.1.2.255/24', 'fd00::1/64', 'x', '10.1.2.3/33'])
-    assert.throws(() => defaultNetworks({ ...made, bip }), { kind: 'invalid-parameter' }, bip);
 });

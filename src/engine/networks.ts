@@ -1,4 +1,3 @@
-import { firstOf, formatCidr, lastOf, parseCidr, subnetOf } from '../model/cidr.ts';
 import { forbidden, invalid } from '../model/errors.ts';
 import type { Network, NetworkRequest } from '../model/network.ts';
 import type { State } from '../model/state.ts';
@@ -136,64 +135,4 @@ const danglingFilter = (filters: Filters): boolean | undefined => {
 
 const checkTypes = (filters: Filters): void => {
   for (const value of filters.get('type') ?? []) if (value !== 'builtin' && value !== 'custom') throw invalid(`invalid filter: 'type'='${value}'`);
-};
-
-const DEFAULT_BIP = '172.17.0.1/16';
-
-/** The networks every host has: the default bridge, the host's own network, and none. */
-export const defaultNetworks = ({
-  now,
-  id,
-  bip = DEFAULT_BIP,
-  mtu,
-  icc,
-  masquerade = true,
-}: {
-  now: string;
-  id: () => string;
-  /** Address of docker0 with its prefix length. */
-  bip: string | undefined;
-  mtu: number;
-  icc: boolean;
-  masquerade?: boolean;
-}): readonly Network[] => {
-  const plain = (name: string, driver: Network['driver']): Network => ({
-    id: id(),
-    name,
-    created: now,
-    driver,
-    ipv4: true,
-    ipv6: false,
-    internal: false,
-    attachable: false,
-    subnets: [],
-    ipamOptions: undefined,
-    options: {},
-    labels: {},
-    bridge: undefined,
-  });
-  return [
-    {
-      ...plain('bridge', 'bridge'),
-      bridge: 'docker0',
-      subnets: [{ ...subnetOfBridge(bip), ipRange: undefined, reserved: {}, asked: false, gatewayAsked: false }],
-      options: {
-        'com.docker.network.bridge.default_bridge': 'true',
-        'com.docker.network.bridge.enable_icc': String(icc),
-        'com.docker.network.bridge.enable_ip_masquerade': String(masquerade),
-        'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
-        'com.docker.network.bridge.name': 'docker0',
-        'com.docker.network.driver.mtu': String(mtu),
-      },
-    },
-    plain('host', 'host'),
-    plain('none', 'null'),
-  ];
-};
-
-const subnetOfBridge = (bip: string): { readonly cidr: string; readonly gateway: string } => {
-  const address = parseCidr(bip);
-  const usable = address?.bits === 32 && (address.prefix >= 31 || (address.value !== firstOf(address) && address.value !== lastOf(address)));
-  if (!address || !usable) throw invalid(`invalid --bip ${JSON.stringify(bip)}: the bridge's own IPv4 address with its prefix length expected, such as ${DEFAULT_BIP}`);
-  return { cidr: formatCidr(subnetOf(address)), gateway: bip.slice(0, bip.indexOf('/')) };
 };

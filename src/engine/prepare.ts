@@ -7,7 +7,7 @@ import type { State } from '../model/state.ts';
 import { checkCapabilities } from '../plan/capabilities.ts';
 import { hostnameFile, hostsChanged, hostsFile, ownAddresses } from '../plan/container-files.ts';
 import { containerPath, overlayPath, sharedMemoryPath, subpathPath, type Layout } from '../plan/desired.ts';
-import { linkEnvironment, linkHosts, linksOf } from '../plan/links.ts';
+import { linkEnvironment, linkHosts, linksChanged, linksOf } from '../plan/links.ts';
 import { checkLog } from '../plan/log-options.ts';
 import { containerSpec, execProcess, type Machine } from '../plan/oci-spec.ts';
 import { resolvConfOf } from '../plan/resolver.ts';
@@ -40,6 +40,8 @@ export type Prepare = {
   exec(container: Container, exec: Exec, state: State, consoleSize: readonly [rows: number, columns: number] | undefined): JsonObject;
   /** Tells a running container's /etc/hosts what addresses it has now, and which no more. */
   hosts(container: Container, addresses: { readonly come: readonly string[]; readonly gone: readonly string[] }): void;
+  /** Tells it where those it has links to are now. */
+  links(container: Container): void;
   /** Names the resolver that a running container has now in its /etc/resolv.conf. */
   resolver(before: Container, after: Container): void;
   /** What a daemon that ended in between has not told a running container's files of its networks. */
@@ -103,6 +105,13 @@ export const createPrepare = ({ host, layout, dns }: {
     host.writeFile(`${directory}/hosts`, hostsChanged(text, { hostname: hostnameOf(container), domainname: container.spec.domainname, ...addresses }));
   };
 
+  const tellLinks: Prepare['links'] = ({ id, sandbox }) => {
+    const file = `${containerPath(layout, id)}/hosts`;
+    const text = host.readBeneath(containerPath(layout, id), '/hosts');
+    const changed = text === undefined ? undefined : linksChanged(text, sandbox?.links ?? []);
+    if (changed !== undefined && changed !== text) host.writeFile(file, changed);
+  };
+
   const nameResolver: Prepare['resolver'] = (before, after) => {
     const directory = containerPath(layout, after.id);
     // One that somebody has changed is theirs.
@@ -154,6 +163,7 @@ export const createPrepare = ({ host, layout, dns }: {
         consoleSize,
       }),
     hosts: tellHosts,
+    links: tellLinks,
     resolver: nameResolver,
     mend(container) {
       const { sandbox, spec } = container;
@@ -164,6 +174,7 @@ export const createPrepare = ({ host, layout, dns }: {
       const come = is.filter((address) => !was.includes(address));
       const gone = was.filter((address) => !is.includes(address) && !spec.extraHosts.some((entry) => entry.endsWith(`:${address}`)));
       if (come.length + gone.length > 0) tellHosts(container, { come, gone });
+      tellLinks(container);
       if (sandbox.resolver) nameResolver(container, container);
     },
     check(spec) {

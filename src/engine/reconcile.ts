@@ -28,10 +28,12 @@ export type ReconcileHost = {
  * Starting up is a change like any other: from what is there to what should be. Containers that still run are taken up,
  * those that ended meanwhile are put to rest, then the host is made to have what the state wants, and nothing else of ours.
  */
-export const reconcile = async ({ ledger, host, lifecycle, layout, families, dropForward, log, fresh }: {
+export const reconcile = async ({ ledger, host, lifecycle, renew, layout, families, dropForward, log, fresh }: {
   ledger: Ledger;
   host: ReconcileHost;
   lifecycle: Lifecycle;
+  /** Brings up to date what follows the daemon's flags, now that it is known what runs. */
+  renew: () => Promise<void>;
   layout: Layout;
   families: readonly Family[];
   /** Let the kernel forward only what rules allow. */
@@ -47,6 +49,7 @@ export const reconcile = async ({ ledger, host, lifecycle, layout, families, dro
     // A daemon that crashed while it copied from them held them still.
     for (const { id, state, spec } of ledger.state.containers.values()) if (state.status === 'running' && host.isFrozen(state.pid)) await host.unpause(id, spec.runtime);
 
+    await renew();
     host.mendMoves((directory) => ledger.state.volumes.has(directory.slice(directory.lastIndexOf('/') + 1)));
     const wanted = desired(layout, ledger.state);
     const observed = await host.observe(new Set(['init', ...[...ledger.state.layers.keys()].map((id) => id.replace('sha256:', ''))]), fresh);

@@ -1,4 +1,4 @@
-import type { PortBinding } from './port.ts';
+import type { ExposedPort, PortBinding } from './port.ts';
 
 export type Family = 'ipv4' | 'ipv6';
 
@@ -111,6 +111,18 @@ export type Sandbox = {
   readonly ports: readonly PortBinding[];
   /** The name server at 127.0.0.11 in it, which containers on a network of a user's have. */
   readonly resolver?: Resolver;
+  /** Containers of the default bridge that it knows by names of its own (`--link`); absent: none. */
+  readonly links?: readonly SandboxLink[];
+};
+
+/** Where a linked container is for as long as both run. */
+export type SandboxLink = {
+  readonly childId: string;
+  /** As /etc/hosts has them: the alias first. */
+  readonly names: readonly string[];
+  readonly addresses: readonly string[];
+  /** What the network shuts for others (enable_icc=false) and opens for this one; none where nothing is shut. */
+  readonly opens: readonly ExposedPort[];
 };
 
 export type Resolver = {

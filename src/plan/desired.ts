@@ -8,6 +8,7 @@ import { bridgeObject } from './bridge.ts';
 import { INTERNAL_RESOLVER } from './container-files.ts';
 import { networkFirewall, portsFirewall, relayFirewall } from './firewall.ts';
 import { gatewaysOf } from './gateway.ts';
+import { linkFirewall } from './link-firewall.ts';
 import { spansOf } from './spans.ts';
 import { volumeMount, volumeObjects, volumesOf, type VolumesByName } from './volumes.ts';
 
@@ -85,6 +86,7 @@ const containerObjects = (layout: Layout, container: Container, volumes: Volumes
     ...sandbox.endpoints.flatMap((endpoint) => endpointObjects(endpoint, sandbox.netns)),
     ...wayOut(layout, sandbox),
     ...resolverOf(container.id, sandbox),
+    ...linkFirewall(sandbox),
   ];
 };
 

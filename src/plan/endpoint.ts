@@ -8,6 +8,7 @@ import type { State } from '../model/state.ts';
 import { bridgeSettings, checkDeviceName } from './bridge.ts';
 import { gatewaysOf } from './gateway.ts';
 import { allocateAddress, isWithin, ownAddresses, takenAddresses } from './ipam.ts';
+import { planLinks } from './links.ts';
 import { planResolver, type ResolvConfSources } from './resolver.ts';
 import { allocatePorts, takenPorts, type PortRange, type Ways } from './ports.ts';
 
@@ -44,7 +45,7 @@ export const planSandbox = (state: State, container: Container, context: Sandbox
     const network = findNetwork(state, request.network);
     if (network.driver === 'bridge' || network.configOnly) endpoints.push(planEndpoint(state, network, request, endpoints, context));
   }
-  return { id, netns, endpoints, ports: portsOf(state, container, endpoints, context), ...planResolver(spec, endpoints, context.resolvConf) };
+  return { id, netns, endpoints, ports: portsOf(state, container, endpoints, context), ...planResolver(spec, endpoints, context.resolvConf), ...planLinks(state, container) };
 };
 
 /** The same sandbox on one network more. Its ports move when its gateway does. */

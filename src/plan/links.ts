@@ -1,7 +1,9 @@
 import type { Container, ContainerSpec } from '../model/container.ts';
 import { conflict, invalid, messageOf, systemError } from '../model/errors.ts';
-import { interfacesOf, type Endpoint } from '../model/network.ts';
+import { interfacesOf, type Endpoint, type Sandbox, type SandboxLink } from '../model/network.ts';
 import type { ExposedPort } from '../model/port.ts';
+import type { State } from '../model/state.ts';
+import { bridgeSettings } from './bridge.ts';
 import type { HostsEntry } from './container-files.ts';
 
 /** A container of the default bridge that another one there knows by a name of its own (`--link NAME:ALIAS`). */
@@ -34,11 +36,53 @@ export const linksOf = ({ name: parent, spec }: Container, find: (ref: string) =
     return { alias, child, endpoint };
   });
 
+/** Links as the sandbox of a container that starts has them; what is wrong with one is said when its environment is made. */
+export const planLinks = (state: State, { spec }: Container): Pick<Sandbox, 'links'> => {
+  if (spec.networkMode !== 'bridge' || spec.links.length === 0) return {};
+  const links = spec.links.flatMap((written) => {
+    const { name, alias } = splitLink(written);
+    const all = [...state.containers.values()];
+    const child = all.find((container) => container.name === name) ?? all.find(({ id }) => id.startsWith(name));
+    return child?.sandbox ? [linkTo(state, child, child.sandbox, alias)] : [];
+  });
+  return { links };
+};
+
+/** A container has come to other addresses: those that link to it, as they are then. */
+export const relinked = (state: State, child: Container): Container[] =>
+  [...state.containers.values()].flatMap((parent) => {
+    const { sandbox } = parent;
+    if (!sandbox?.links?.some(({ childId }) => childId === child.id)) return [];
+    const links = sandbox.links.map((link) => (link.childId === child.id && child.sandbox ? linkTo(state, child, child.sandbox, link.names[0] ?? '') : link));
+    return JSON.stringify(links) === JSON.stringify(sandbox.links) ? [] : [{ ...parent, sandbox: { ...sandbox, links } }];
+  });
+
+const linkTo = (state: State, child: Container, sandbox: Sandbox, alias: string): SandboxLink => {
+  const endpoint = sandbox.endpoints.find(({ networkName }) => networkName === 'bridge');
+  const network = endpoint && state.networks.get(endpoint.networkId);
+  return {
+    childId: child.id,
+    names: namesOf(alias, child),
+    addresses: endpoint ? interfacesOf(endpoint).map(({ address }) => address) : [],
+    opens: network && !bridgeSettings(network).icc ? [...child.spec.exposedPorts].sort(tcpFirst) : [],
+  };
+};
+
+const namesOf = (alias: string, { spec, name }: Container): string[] => [...new Set([alias, spec.hostname, name])];
+
 /** Lines of /etc/hosts: the alias, then what the linked container is called otherwise. */
 export const linkHosts = (links: readonly Link[]): HostsEntry[] =>
-  links.flatMap(({ alias, child, endpoint }) =>
-    interfacesOf(endpoint).map(({ address }) => ({ address, names: [...new Set([alias, child.spec.hostname, child.name])] })),
-  );
+  links.flatMap(({ alias, child, endpoint }) => interfacesOf(endpoint).map(({ address }) => ({ address, names: namesOf(alias, child) })));
+
+/** The file after linked containers have come to other addresses; a link whose line its user has taken away stays away. */
+export const linksChanged = (text: string, links: readonly SandboxLink[]): string =>
+  links.reduce((file, { names, addresses }) => {
+    const lines = file.split('\n');
+    const isOwn = (line: string): boolean => line.slice(line.indexOf('\t') + 1) === names.join(' ');
+    const at = lines.findIndex(isOwn);
+    if (at < 0) return file;
+    return [...lines.slice(0, at), ...addresses.map((address) => `${address}\t${names.join(' ')}`), ...lines.slice(at).filter((line) => !isOwn(line))].join('\n');
+  }, text);
 
 /** What a linked container offers, as variables: ALIAS_PORT_80_TCP_ADDR and its like. */
 export const linkEnvironment = (parent: string, links: readonly Link[]): string[] =>

@@ -9,7 +9,7 @@ import type { Ledger } from './ledger.ts';
 
 let ids = 0;
 const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true };
-const [bridge] = defaultNetworks(made) as [Network];
+const [bridge, host, none] = defaultNetworks(made) as [Network, Network, Network];
 
 test('the networks every host has', () => {
   assert.deepEqual([bridge, host, none].map(({ name, driver, bridge }) => `${name} ${driver} ${bridge}`), ['bridge bridge docker0', 'host host undefined', 'none null undefined']);

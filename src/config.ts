@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import { messageOf } from './model/errors.ts';
+import { parseAddressPool, type AddressPool } from './plan/subnets.ts';
 
 /** What the daemon was told at its start, in dockerd's own flag names. */
 export type Config = {
@@ -8,7 +10,7 @@ export type Config = {
   readonly pidFile: string | undefined;
   /** Address of docker0 with its prefix length. */
   readonly bip: string | undefined;
-  readonly addressPools: readonly { readonly base: string; readonly size: number }[];
+  readonly addressPools: readonly AddressPool[];
   readonly mtu: number;
   readonly icc: boolean;
   readonly iptables: boolean;
@@ -105,7 +107,7 @@ export const parseConfig = (argv: readonly string[]): Config | 'help' | 'version
     execRoot: absolute('exec-root', values['exec-root'] ?? '/run/berth'),
     pidFile: values.pidfile,
     bip: values.bip,
-    addressPools: (values['default-address-pool'] ?? []).map(parsePool),
+    addressPools: (values['default-address-pool'] ?? []).map(pool),
     mtu: number('mtu', values.mtu ?? '1500'),
     icc: flag('icc', values.icc),
     iptables: flag('iptables', values.iptables),
@@ -151,9 +153,10 @@ const flag = (name: string, value: string | undefined): boolean => {
   throw new UsageError(`invalid argument "${value}" for --${name}`);
 };
 
-const parsePool = (text: string): { base: string; size: number } => {
-  const fields = Object.fromEntries(text.split(',').map((field) => field.split('=', 2) as [string, string]));
-  const { base, size } = fields;
-  if (base === undefined || size === undefined || !/^\d{1,3}$/.test(size)) throw new UsageError(`invalid address pool "${text}": base=CIDR,size=BITS expected`);
-  return { base, size: Number(size) };
+const pool = (text: string): AddressPool => {
+  try {
+    return parseAddressPool(text);
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
 };

@@ -1,3 +1,4 @@
+import { dnsNames } from '../model/dns-names.ts';
 import type { ContainerSummary } from '../engine/services.ts';
 import type { Container, EndpointRequest, Health } from '../model/container.ts';
 import type { Json, JsonObject } from '../model/json.ts';
@@ -295,10 +296,5 @@ const ipv6View = (endpoint: Endpoint | undefined) => ({
   GlobalIPv6Address: endpoint?.ipv6?.address ?? '',
   GlobalIPv6PrefixLen: endpoint?.ipv6?.prefixLength ?? 0,
 });
-
-const dnsNames = ({ id, name, spec }: Container, { aliases }: EndpointRequest): string[] => {
-  const names = [name, ...aliases, id.slice(0, 12), spec.hostname];
-  return [...new Set(names.filter((each) => each !== ''))];
-};
 
 const orNull = <T>(list: readonly T[] | undefined): readonly T[] | null => (list === undefined || list.length === 0 ? null : list);

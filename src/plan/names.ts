@@ -1,5 +1,5 @@
 import { formatAddress, parseAddress } from '../model/cidr.ts';
-import type { Container } from '../model/container.ts';
+import { dnsNames } from '../model/dns-names.ts';
 import { familyOf, interfacesOf, type Endpoint } from '../model/network.ts';
 import type { State } from '../model/state.ts';
 import { inOrder } from './gateway.ts';
@@ -36,11 +36,6 @@ export const lookupName = (state: State, containerId: string, name: string, type
 };
 
 const FAMILY = { A: 'ipv4', AAAA: 'ipv6' } as const;
-
-/** The names that a container answers to on one network, its own first. On the default bridge there are none. */
-export const dnsNames = ({ id, name, spec }: Container, { aliases }: { readonly aliases: readonly string[] }): string[] => [
-  ...new Set([name, ...aliases, id.slice(0, 12), ...(spec.hostname === '' ? [] : [spec.hostname])]),
-];
 
 /** The default bridge is older than names. */
 export const hasNames = ({ networkName }: Pick<Endpoint, 'networkName'>): boolean => networkName !== 'bridge';

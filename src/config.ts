@@ -1,6 +1,11 @@
+import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
+import { flagsOfFile } from './config-file.ts';
 import { messageOf } from './model/errors.ts';
 import { parseAddressPool, type AddressPool } from './plan/subnets.ts';
+import { UsageError } from './usage-error.ts';
+
+export { UsageError };
 
 /** What the daemon was told at its start, in dockerd's own flag names. */
 export type Config = {
@@ -10,6 +15,17 @@ export type Config = {
   readonly pidFile: string | undefined;
   /** Address of docker0 with its prefix length. */
   readonly bip: string | undefined;
+  readonly bip6: string | undefined;
+  /** Whether the default bridge has IPv6. */
+  readonly ipv6: boolean;
+  /** Where containers of the default bridge get their addresses from. */
+  readonly fixedCidr: string | undefined;
+  readonly fixedCidr6: string | undefined;
+  readonly gateway: string | undefined;
+  readonly gateway6: string | undefined;
+  readonly hostGateway: readonly string[];
+  /** Options of new bridge networks. */
+  readonly networkOptions: Readonly<Record<string, string>>;
   readonly addressPools: readonly AddressPool[];
   readonly mtu: number;
   readonly icc: boolean;
@@ -31,8 +47,6 @@ export type Config = {
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'fatal'];
 
-export class UsageError extends Error {}
-
 export const VERSION_LINE = 'berthd version 0.1.0, Docker Engine API 1.51 (minimum 1.24)';
 
 const string = { type: 'string' } as const;
@@ -42,7 +56,16 @@ const FLAGS = {
   'data-root': string,
   'exec-root': string,
   pidfile: { ...string, short: 'p' },
+  'config-file': string,
   bip: string,
+  bip6: string,
+  ipv6: string,
+  'fixed-cidr': string,
+  'fixed-cidr-v6': string,
+  'default-gateway': string,
+  'default-gateway-v6': string,
+  'host-gateway-ip': strings,
+  'default-network-opt': strings,
   'default-address-pool': strings,
   mtu: string,
   icc: string,
@@ -65,7 +88,7 @@ const FLAGS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-const BOOLEANS: ReadonlySet<string> = new Set(['icc', 'iptables', 'ip6tables', 'ip-forward', 'ip-masq', 'userland-proxy', 'live-restore', 'debug']);
+const BOOLEANS: ReadonlySet<string> = new Set(['ipv6', 'icc', 'iptables', 'ip6tables', 'ip-forward', 'ip-masq', 'userland-proxy', 'live-restore', 'debug']);
 
 export const USAGE = `Usage: berthd [OPTIONS]
 
@@ -74,8 +97,17 @@ A Docker Engine API-compatible engine.
   -H, --host list                  unix:// socket(s) to listen on (default unix:///run/berth/berth.sock)
       --data-root string           where images, volumes and containers are kept (default /var/lib/berth)
       --exec-root string           where running state is kept (default /run/berth)
+      --config-file string         a file of these flags in JSON, as dockerd's daemon.json
   -p, --pidfile string             file for the daemon's process id
       --bip string                 address of the default bridge, with its prefix length (default 172.17.0.1/16)
+      --bip6 string                IPv6 address of the default bridge, with its prefix length
+      --ipv6 bool                  IPv6 on the default bridge (default false)
+      --fixed-cidr string, --fixed-cidr-v6 string
+                                   where containers of the default bridge get their addresses from
+      --default-gateway ip, --default-gateway-v6 ip
+                                   where they send what is for elsewhere (default: the bridge)
+      --host-gateway-ip list       what host-gateway stands for in --add-host (default: the default bridge)
+      --default-network-opt list   bridge=OPTION=VALUE: options of new networks
       --default-address-pool list  base=CIDR,size=BITS: where subnets of new networks are cut from
       --mtu int                    MTU of the default bridge (default 1500)
       --icc bool                   let containers of the default bridge reach each other (default true)
@@ -94,7 +126,9 @@ A Docker Engine API-compatible engine.
 
 /** Reads the command line as dockerd does; UsageError says what is wrong with it. */
 export const parseConfig = (argv: readonly string[]): Config | 'help' | 'version' => {
-  const { values } = parse(argv);
+  const given = parse(argv);
+  const file = given.values['config-file'];
+  const { values } = file === undefined ? given : parse([...argv, ...flagsOfFile(file, new Set(Object.keys(given.values)), new Set(Object.keys(FLAGS)))]);
   if (values.help) return 'help';
   if (values.version) return 'version';
   const hosts = values.host ?? ['unix:///run/berth/berth.sock'];
@@ -107,6 +141,14 @@ export const parseConfig = (argv: readonly string[]): Config | 'help' | 'version
     execRoot: absolute('exec-root', values['exec-root'] ?? '/run/berth'),
     pidFile: values.pidfile,
     bip: values.bip,
+    bip6: values.bip6,
+    ipv6: flag('ipv6', values.ipv6 ?? 'false'),
+    fixedCidr: values['fixed-cidr'],
+    fixedCidr6: values['fixed-cidr-v6'],
+    gateway: address('default-gateway', values['default-gateway']),
+    gateway6: address('default-gateway-v6', values['default-gateway-v6']),
+    hostGateway: (values['host-gateway-ip'] ?? []).map((value) => address('host-gateway-ip', value) ?? ''),
+    networkOptions: Object.fromEntries((values['default-network-opt'] ?? []).map(networkOption)),
     addressPools: (values['default-address-pool'] ?? []).map(pool),
     mtu: number('mtu', values.mtu ?? '1500'),
     icc: flag('icc', values.icc),
@@ -114,8 +156,8 @@ export const parseConfig = (argv: readonly string[]): Config | 'help' | 'version
     ip6tables: flag('ip6tables', values.ip6tables),
     ipForward: flag('ip-forward', values['ip-forward']),
     ipMasquerade: flag('ip-masq', values['ip-masq']),
-    publishAddress: values.ip ?? '0.0.0.0',
-    dns: values.dns ?? [],
+    publishAddress: address('ip', values.ip) ?? '0.0.0.0',
+    dns: (values.dns ?? []).map((value) => address('dns', value) ?? ''),
     dnsSearch: values['dns-search'] ?? [],
     dnsOptions: values['dns-opt'] ?? [],
     defaultRuntime: values['default-runtime'],
@@ -140,6 +182,17 @@ const isLevel = (text: string): text is LogLevel => (LEVELS as readonly string[]
 const absolute = (name: string, value: string): string => {
   if (!value.startsWith('/') || /[,:\n]/.test(value)) throw new UsageError(`--${name} must be an absolute path without commas, colons or line breaks: ${value}`);
   return value.length > 1 ? value.replace(/\/+$/, '') : value;
+};
+
+const address = (name: string, value: string | undefined): string | undefined => {
+  if (value !== undefined && isIP(value) === 0) throw new UsageError(`invalid argument "${value}" for --${name}: ip address is not correctly formatted`);
+  return value;
+};
+
+const networkOption = (text: string): readonly [string, string] => {
+  const [, key = '', value = ''] = /^bridge=([^=]+)=(.*)$/.exec(text) ?? [];
+  if (key === '') throw new UsageError(`invalid argument "${text}" for --default-network-opt: bridge=OPTION=VALUE expected`);
+  return [key, value];
 };
 
 const number = (name: string, value: string): number => {

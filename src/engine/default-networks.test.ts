@@ -4,11 +4,12 @@ import type { Container } from '../model/container.ts';
 import type { Network } from '../model/network.ts';
 import { emptyState, withChanges, type State } from '../model/state.ts';
 import type { Operation } from '../operations/operation.ts';
-import { defaultNetworks, renewDefaultBridge } from './default-networks.ts';
+import type { TakenRange } from '../plan/subnets.ts';
+import { defaultNetworks, planDefaults, renewDefaultBridge, type BridgeFlags } from './default-networks.ts';
 import type { Ledger } from './ledger.ts';
 
 let ids = 0;
-const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true };
+const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true, free: () => '172.17.0.0/16' };
 const [bridge, host, none] = defaultNetworks(made) as [Network, Network, Network];
 
 test('the networks every host has', () => {
@@ -66,4 +67,25 @@ test('containers that run on it keep it as it is, and the log says so', async ()
   assert.equal(network, bridge);
   assert.deepEqual(operations, []);
   assert.match(said.join(), /containers run on docker0/);
+});
+
+const planned = (flags: Partial<BridgeFlags> = {}, networks: readonly Network[] = [], hostRanges: TakenRange[] = []) =>
+  planDefaults({ state: { ...emptyState, networks: new Map(networks.map((network) => [network.id, network])) }, flags: { bip: undefined, mtu: 1500, icc: true, ...flags }, pools: [], hostRanges, now: made.now, id: made.id })[0] as Network;
+const shown = ({ subnets }: Network): string => subnets.map(({ cidr, gateway, ipRange, reserved }) => [cidr, gateway, ...(ipRange === undefined ? [] : [ipRange]), ...Object.values(reserved)].join(' ')).join(', ');
+
+test('the default bridge keeps away from what the host has, and stays where it is', () => {
+  assert.equal(shown(planned()), '172.17.0.0/16 172.17.0.1');
+  assert.equal(shown(planned({}, [], [{ cidr: '172.17.4.0/24', by: 'link eth0' }])), '172.18.0.0/16 172.18.0.1');
+  const there = planned({ bip: '10.1.2.3/24' });
+  assert.equal(shown(planned({}, [there], [{ cidr: '10.1.2.0/24', by: 'link docker0' }])), '10.1.2.0/24 10.1.2.3');
+  assert.equal(planned({}, [there]).id, there.id);
+});
+
+test('--ipv6, --bip6, --fixed-cidr, --default-gateway', () => {
+  assert.match(shown(planned({ ipv6: true })), /^172\.17\.0\.0\/16 172\.17\.0\.1, fd[0-9a-f:]+::\/64 fd[0-9a-f:]+::1$/);
+  assert.equal(shown(planned({ ipv6: true, fixedCidr6: 'fd00:9::/80' })), '172.17.0.0/16 172.17.0.1, fd00:9::/80 fd00:9::1 fd00:9::/80');
+  assert.equal(shown(planned({ ipv6: true, bip6: 'fd00:8::7/64' })), '172.17.0.0/16 172.17.0.1, fd00:8::/64 fd00:8::7');
+  assert.equal(shown(planned({ bip: '10.1.0.1/16', fixedCidr: '10.1.5.0/24', gateway: '10.1.0.9' })), '10.1.0.0/16 10.1.0.1 10.1.5.0/24 10.1.0.9');
+  assert.throws(() => planned({ fixedCidr: '10.9.0.0/24', bip: '10.1.0.1/16' }), /--fixed-cidr "10.9.0.0\/24": it is not in the bridge's subnet 10.1.0.0\/16/);
+  assert.throws(() => planned({ gateway: '10.9.0.1', bip: '10.1.0.1/16' }), /--default-gateway "10.9.0.1": it is not in the bridge's subnet/);
 });

@@ -1,31 +1,42 @@
-import { firstOf, formatCidr, lastOf, parseCidr, subnetOf } from '../model/cidr.ts';
+import { contains, firstOf, formatAddress, formatCidr, lastOf, overlaps, parseAddress, parseCidr, subnetOf, type Cidr } from '../model/cidr.ts';
 import { invalid } from '../model/errors.ts';
-import type { Network } from '../model/network.ts';
+import { familyOf, type Family, type Network, type Subnet } from '../model/network.ts';
+import type { State } from '../model/state.ts';
 import { bridgeObject } from '../plan/bridge.ts';
 import type { Operation } from '../operations/operation.ts';
+import { poolsOf } from '../plan/network.ts';
+import { chooseSubnet, type AddressPool, type TakenRange } from '../plan/subnets.ts';
 import type { Ledger } from './ledger.ts';
 
-const DEFAULT_BIP = '172.17.0.1/16';
+/** What the daemon's flags say of the default bridge. */
+export type BridgeFlags = {
+  /** --bip, --bip6: its own address with its prefix length; undefined: from the pools. */
+  readonly bip: string | undefined;
+  readonly bip6?: string | undefined;
+  readonly ipv6?: boolean;
+  /** --fixed-cidr, --fixed-cidr-v6: the part of its subnet that containers get addresses from. */
+  readonly fixedCidr?: string | undefined;
+  readonly fixedCidr6?: string | undefined;
+  /** --default-gateway, --default-gateway-v6: where containers send what is for elsewhere, instead of the bridge. */
+  readonly gateway?: string | undefined;
+  readonly gateway6?: string | undefined;
+  readonly mtu: number;
+  readonly icc: boolean;
+  readonly masquerade?: boolean;
+  /** --ip */
+  readonly publishAddress?: string;
+};
 
 /** The networks every host has: the default bridge, the host's own network, and none. */
-export const defaultNetworks = ({
-  now,
-  id,
-  bip = DEFAULT_BIP,
-  mtu,
-  icc,
-  masquerade = true,
-}: {
-  now: string;
-  id: () => string;
-  /** Address of docker0 with its prefix length. */
-  bip: string | undefined;
-  mtu: number;
-  icc: boolean;
-  masquerade?: boolean;
+export const defaultNetworks = ({ now, id, bridgeId = id(), free, ...flags }: BridgeFlags & {
+  readonly now: string;
+  readonly bridgeId?: string;
+  readonly id: () => string;
+  /** A subnet that neither the host nor a network has. */
+  readonly free: (family: Family) => string;
 }): readonly Network[] => {
-  const plain = (name: string, driver: Network['driver']): Network => ({
-    id: id(),
+  const plain = (name: string, driver: Network['driver'], own = id()): Network => ({
+    id: own,
     name,
     created: now,
     driver,
@@ -41,16 +52,20 @@ export const defaultNetworks = ({
   });
   return [
     {
-      ...plain('bridge', 'bridge'),
+      ...plain('bridge', 'bridge', bridgeId),
+      ipv6: flags.ipv6 ?? false,
       bridge: 'docker0',
-      subnets: [{ ...subnetOfBridge(bip), ipRange: undefined, reserved: {}, asked: false, gatewayAsked: false }],
+      subnets: [
+        subnetOfBridge({ flag: 'bip', bip: flags.bip, range: flags.fixedCidr, gateway: flags.gateway }, () => free('ipv4')),
+        ...(flags.ipv6 ? [subnetOfBridge({ flag: 'bip6', bip: flags.bip6, range: flags.fixedCidr6, gateway: flags.gateway6 }, () => flags.fixedCidr6 ?? free('ipv6'))] : []),
+      ],
       options: {
         'com.docker.network.bridge.default_bridge': 'true',
-        'com.docker.network.bridge.enable_icc': String(icc),
-        'com.docker.network.bridge.enable_ip_masquerade': String(masquerade),
-        'com.docker.network.bridge.host_binding_ipv4': '0.0.0.0',
+        'com.docker.network.bridge.enable_icc': String(flags.icc),
+        'com.docker.network.bridge.enable_ip_masquerade': String(flags.masquerade ?? true),
+        'com.docker.network.bridge.host_binding_ipv4': flags.publishAddress ?? '0.0.0.0',
         'com.docker.network.bridge.name': 'docker0',
-        'com.docker.network.driver.mtu': String(mtu),
+        'com.docker.network.driver.mtu': String(flags.mtu),
       },
     },
     plain('host', 'host'),
@@ -58,11 +73,68 @@ export const defaultNetworks = ({
   ];
 };
 
-const subnetOfBridge = (bip: string): { readonly cidr: string; readonly gateway: string } => {
-  const address = parseCidr(bip);
-  const usable = address?.bits === 32 && (address.prefix >= 31 || (address.value !== firstOf(address) && address.value !== lastOf(address)));
-  if (!address || !usable) throw invalid(`invalid --bip ${JSON.stringify(bip)}: the bridge's own IPv4 address with its prefix length expected, such as ${DEFAULT_BIP}`);
-  return { cidr: formatCidr(subnetOf(address)), gateway: bip.slice(0, bip.indexOf('/')) };
+/** The networks a daemon with these flags starts with. What they leave open is as it was, or is taken from what nobody has. */
+export const planDefaults = ({ state, flags, pools, hostRanges, now, id }: {
+  readonly state: State;
+  readonly flags: BridgeFlags;
+  readonly pools: readonly AddressPool[];
+  readonly hostRanges: readonly TakenRange[];
+  readonly now: string;
+  readonly id: () => string;
+}): readonly Network[] => {
+  const there = [...state.networks.values()].find(({ name }) => name === 'bridge');
+  const bridgeId = there?.id ?? id();
+  const was = (family: Family): string | undefined => {
+    const subnet = there?.subnets.find(({ cidr }) => familyOf(cidr) === family);
+    return subnet?.gateway === undefined ? undefined : `${subnet.gateway}/${subnet.cidr.split('/')[1]}`;
+  };
+  const others = [...state.networks.values()].flatMap(({ name, subnets, configOnly }) => (configOnly || name === 'bridge' ? [] : subnets.map(({ cidr }) => ({ cidr, by: `network ${name}` }))));
+  const free = (family: Family): string =>
+    chooseSubnet(poolsOf(pools, bridgeId).filter(({ base }) => familyOf(base) === family), [...others, ...hostRanges.filter(({ by }) => by !== 'link docker0')]);
+  return defaultNetworks({
+    ...flags,
+    bip: flags.bip ?? was('ipv4'),
+    bip6: flags.bip6 ?? (flags.fixedCidr6 === undefined ? was('ipv6') : undefined),
+    now,
+    free,
+    bridgeId,
+    id,
+  });
+};
+
+const EXAMPLE = { bip: '172.17.0.1/16', bip6: 'fd00::1/64' } as const;
+
+const subnetOfBridge = (
+  { flag, bip, range, gateway }: { readonly flag: 'bip' | 'bip6'; readonly bip: string | undefined; readonly range: string | undefined; readonly gateway: string | undefined },
+  free: () => string,
+): Subnet => {
+  const bits = flag === 'bip' ? 32 : 128;
+  const own = bip === undefined ? undefined : parseCidr(bip);
+  if (bip !== undefined && (own?.bits !== bits || !isUsable(own)))
+    throw invalid(`invalid --${flag} ${JSON.stringify(bip)}: the bridge's own ${bits === 32 ? 'IPv4' : 'IPv6'} address with its prefix length expected, such as ${EXAMPLE[flag]}`);
+  const subnet = own ?? mustBe(bits, flag === 'bip' ? 'fixed-cidr' : 'fixed-cidr-v6', free());
+  if (range !== undefined && !overlaps(subnet, mustBe(bits, flag === 'bip' ? 'fixed-cidr' : 'fixed-cidr-v6', range)))
+    throw invalid(`invalid ${flag === 'bip' ? '--fixed-cidr' : '--fixed-cidr-v6'} ${JSON.stringify(range)}: it is not in the bridge's subnet ${formatCidr(subnetOf(subnet))}`);
+  const router = gateway === undefined ? undefined : parseAddress(gateway);
+  if (gateway !== undefined && !(router && contains(subnet, router)))
+    throw invalid(`invalid ${flag === 'bip' ? '--default-gateway' : '--default-gateway-v6'} ${JSON.stringify(gateway)}: it is not in the bridge's subnet ${formatCidr(subnetOf(subnet))}`);
+  return {
+    cidr: formatCidr(subnetOf(subnet)),
+    gateway: formatAddress(own ?? { bits, value: firstOf(subnet) + 1n }),
+    ipRange: range,
+    reserved: gateway === undefined ? {} : { [bits === 32 ? 'DefaultGatewayIPv4' : 'DefaultGatewayIPv6']: gateway },
+    asked: false,
+    gatewayAsked: false,
+  };
+};
+
+/** Neither the subnet's own address nor the one for all of it. */
+const isUsable = (address: Cidr): boolean => address.prefix >= address.bits - 1 || (address.value !== firstOf(address) && (address.bits === 128 || address.value !== lastOf(address)));
+
+const mustBe = (bits: number, flag: string, text: string): Cidr => {
+  const range = parseCidr(text);
+  if (range?.bits !== bits) throw invalid(`invalid --${flag} ${JSON.stringify(text)}: an ${bits === 32 ? 'IPv4' : 'IPv6'} range ADDRESS/PREFIX expected`);
+  return range;
 };
 
 /**
@@ -78,13 +150,13 @@ export const renewDefaultBridge = async ({ ledger, attempt, wanted, log }: {
   const { networks, containers } = ledger.state;
   const there = [...networks.values()].find(({ name }) => name === wanted.name);
   if (there?.bridge === undefined) return;
-  const { subnets, options } = wanted;
-  if (JSON.stringify([there.subnets, there.options]) === JSON.stringify([subnets, options])) return;
+  const { subnets, options, ipv6 } = wanted;
+  if (JSON.stringify([there.subnets, there.options, there.ipv6]) === JSON.stringify([subnets, options, ipv6])) return;
   if ([...containers.values()].some(({ sandbox }) => sandbox?.endpoints.some(({ networkId }) => networkId === there.id))) {
     log(`containers run on ${there.bridge}: it stays as it is until a daemon starts without any`);
     return;
   }
-  await ledger.found([{ collection: 'networks', key: there.id, record: { ...there, subnets, options } }]);
+  await ledger.found([{ collection: 'networks', key: there.id, record: { ...there, subnets, options, ipv6 } }]);
   // What it was goes whole; what it is to be is made with everything else that is missing.
   for (const error of await attempt([{ action: 'remove', object: bridgeObject({ ...there, bridge: there.bridge }) }])) log(error.message);
 };

@@ -15,7 +15,7 @@ import { createConnections } from './connections.ts';
 import { createContainers } from './containers.ts';
 import { containerEvents } from './container-events.ts';
 import { createEvents } from './events.ts';
-import { defaultNetworks, renewDefaultBridge } from './default-networks.ts';
+import { planDefaults, renewDefaultBridge, type BridgeFlags } from './default-networks.ts';
 import { createExecs } from './exec.ts';
 import { createHealthProbes } from './health.ts';
 import { findContainer } from './find.ts';
@@ -44,17 +44,17 @@ export type EngineParts = {
   readonly layout: Layout;
   readonly facts: () => Promise<HostFacts>;
   readonly hex: (bytes: number) => string;
-  readonly network: {
-    readonly bip: string | undefined;
-    readonly mtu: number;
-    readonly icc: boolean;
+  readonly network: BridgeFlags & {
     readonly publishAddress: string;
+    /** --host-gateway-ip: what `host-gateway` stands for; none: the default bridge's own addresses. */
+    readonly hostGateway: readonly string[];
+    /** --default-network-opt: options of new bridge networks that do not say otherwise. */
+    readonly options: Readonly<Record<string, string>>;
     readonly families: readonly Family[];
     /** Forwarding was switched on by us: what nobody allows is then not forwarded. */
     readonly dropForward: boolean;
     /** --ip-forward: forwarding is ours to switch on, where a network needs it. */
     readonly ipForward: boolean;
-    readonly masquerade: boolean;
     /** --default-address-pool; none: the reference engine's own. */
     readonly addressPools: readonly AddressPool[];
   };
@@ -125,7 +125,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     return { own, root: own + imageSize };
   };
   const visits = createVisits({ host, layout, state: () => ledger.state });
-  const prepare = createPrepare({ host: { ...host, machine: parts.machine }, layout, dns: parts.dns });
+  const prepare = createPrepare({ host: { ...host, machine: parts.machine }, layout, dns: parts.dns, hostGateway: parts.network.hostGateway });
   const images = createImages({
     ledger,
     layers,
@@ -233,8 +233,9 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       events,
       host,
       connections: createConnections({ ledger, events, lifecycle, sandboxContext, renameHosts: prepare.hosts, nameResolver: prepare.resolver }),
-      pools: (state) => poolsOf(parts.network.addressPools, state),
+      pools: ({ networks }) => poolsOf(parts.network.addressPools, [...networks.values()].find(({ name }) => name === 'bridge')?.id ?? ''),
       forward,
+      options: parts.network.options,
       id: () => hex(32),
     }),
     archives: createArchives({
@@ -284,13 +285,13 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     async begin() {
       const fresh = ledger.state.networks.size === 0;
       await images.reconcile();
-      const defaults = defaultNetworks({ now: host.now(), id: () => hex(32), ...parts.network });
+      const defaults = planDefaults({ state: ledger.state, flags: parts.network, pools: parts.network.addressPools, hostRanges: host.hostRanges(), now: host.now(), id: () => hex(32) });
       const missing = defaults.filter(
         (network) => ![...ledger.state.networks.values()].some(({ name }) => name === network.name),
       );
       // The bridge itself is made below, with everything else that is missing.
-      if ([...ledger.state.networks.values()].some(({ ipv6 }) => ipv6)) await forward('ipv6');
       await ledger.found(missing.map((record) => ({ collection: 'networks', key: record.id, record })));
+      if ([...ledger.state.networks.values(), ...defaults].some(({ ipv6 }) => ipv6)) await forward('ipv6');
       await reconcile({
         ledger,
         host: { ...host, sweep: host.processes.sweep, unpause: host.processes.unpause },

@@ -7,7 +7,7 @@ import { defaultNetworks } from './default-networks.ts';
 import { createNetworks, type NetworksParts } from './networks.ts';
 
 let ids = 0;
-const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true };
+const made = { now: '2026-11-23T10:00:00Z', id: () => `${++ids}`.padStart(64, '0'), bip: undefined, mtu: 1500, icc: true, free: () => '172.17.0.0/16' };
 const [bridge, host, none] = defaultNetworks(made) as [Network, Network, Network];
 const front: Network = { ...bridge, id: 'f'.repeat(64), name: 'front', bridge: 'br-ffffffffffff', labels: { tier: 'front' }, options: {} };
 const back: Network = { ...front, id: 'b'.repeat(64), name: 'back', bridge: 'br-bbbbbbbbbbbb', labels: {} };

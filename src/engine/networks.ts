@@ -27,17 +27,20 @@ export type NetworksParts = {
   readonly pools: (state: State) => readonly AddressPool[];
   /** Packets of this family may cross the host from now on. */
   readonly forward: (family: 'ipv4' | 'ipv6') => Promise<void>;
+  /** Options of new bridge networks that do not say otherwise. */
+  readonly options: Readonly<Record<string, string>>;
   readonly id: () => string;
 };
 
-export const createNetworks = ({ ledger, events, connections, host, pools, forward, id: newId }: NetworksParts): Networks => {
+export const createNetworks = ({ ledger, events, connections, host, pools, forward, options, id: newId }: NetworksParts): Networks => {
   const inTurn = createLocks();
   const emit = (network: Network, action: string): void =>
     events.emit({ type: 'network', action, id: network.id, attributes: { name: network.name, type: network.driver } });
 
   // A bridge's name is free when the bridge is gone, which may be a while after its network is.
-  const create = (request: NetworkRequest): Promise<Network> => {
+  const create = (asked: NetworkRequest): Promise<Network> => {
     const id = newId();
+    const request = asked.configOnly || asked.configFrom !== '' ? asked : { ...asked, options: { ...options, ...asked.options } };
     return inTurn(request.options['com.docker.network.bridge.name'] ?? id, async () => {
       if (request.ipv6) await forward('ipv6');
       const network = await ledger.change((state) => {

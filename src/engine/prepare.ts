@@ -50,11 +50,13 @@ export type Prepare = {
   check(spec: ContainerSpec): void;
 };
 
-export const createPrepare = ({ host, layout, dns }: {
+export const createPrepare = ({ host, layout, dns, hostGateway }: {
   host: PrepareHost;
   layout: Layout;
   /** The daemon's own --dns, --dns-search, --dns-opt. */
   dns: { readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[] };
+  /** What `host-gateway` stands for; none: the default bridge's own addresses. */
+  hostGateway: readonly string[];
 }): Prepare => {
   const rootfsOf = (container: Container): string => `${overlayPath(layout, container.id)}/merged`;
 
@@ -91,7 +93,7 @@ export const createPrepare = ({ host, layout, dns }: {
         addresses: endpoints.flatMap((endpoint) => interfacesOf(endpoint).map(({ address }) => address)),
         links: linkHosts(linksOf(container, (ref) => findContainer(state, ref))),
         extraHosts: spec.extraHosts,
-        hostGateway: (bridge?.subnets ?? []).flatMap(({ gateway }) => (gateway === undefined ? [] : [gateway])),
+        hostGateway: hostGateway.length > 0 ? hostGateway : (bridge?.subnets ?? []).flatMap(({ gateway }) => (gateway === undefined ? [] : [gateway])),
       }),
     );
     host.writeFile(files.resolvConf, resolvConf(container, spec.networkMode === 'host' ? 'host' : sandbox?.resolver ? 'internal' : 'bridge'));

@@ -17,7 +17,7 @@ const plan = (fields: Partial<NetworkRequest> = {}, state = having(), hostRanges
   planNetwork(state, asked(fields), {
     id: `${++ids}`.padStart(12, '0').padEnd(64, 'f'),
     now: '2026-11-23T10:00:00Z',
-    pools: poolsOf([], state),
+    pools: poolsOf([], docker0.id),
     hostRanges,
     hasDevice: (name) => name === 'eth0' || name === 'virbr0',
   });
@@ -100,7 +100,7 @@ test('exhausted: who is in the way', () => {
 });
 
 test('pools', () => {
-  assert.deepEqual(poolsOf([], having()).slice(0, -1), DEFAULT_POOLS);
+  assert.deepEqual(poolsOf([], docker0.id).slice(0, -1), DEFAULT_POOLS);
   const own = [{ base: '10.0.0.0/8', size: 24 }, { base: 'fd01::/48', size: 64 }];
-  assert.equal(poolsOf(own, having()), own);
+  assert.equal(poolsOf(own, docker0.id), own);
 });

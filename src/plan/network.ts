@@ -17,12 +17,13 @@ export type NetworkContext = {
   readonly hasDevice: (name: string) => boolean;
 };
 
-/** Where subnets are cut from: as configured, or as the reference engine does; for IPv6 a range of this host's own (RFC 4193). */
-export const poolsOf = (configured: readonly AddressPool[], { networks }: State): readonly AddressPool[] => {
+/**
+ * Where subnets are cut from: as configured, or as the reference engine does; for IPv6 a range of this host's own (RFC 4193), from a seed: the
+ * default bridge's id, which is random, and the same as long as this host's networks are kept.
+ */
+export const poolsOf = (configured: readonly AddressPool[], seed: string): readonly AddressPool[] => {
   const pools = configured.length > 0 ? configured : DEFAULT_POOLS;
   if (pools.some(({ base }) => familyOf(base) === 'ipv6')) return pools;
-  // Random, and the same as long as this host's networks are kept.
-  const [seed = ''] = [...networks.values()].flatMap(({ id, name }) => (name === 'bridge' ? [id] : []));
   return [...pools, { base: `fd${seed.slice(0, 2)}:${seed.slice(2, 6)}:${seed.slice(6, 10)}::/48`, size: 64 }];
 };
 

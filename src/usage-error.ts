@@ -1,0 +1,2 @@
+/** The daemon was told something that it cannot do; said before anything is touched. */
+export class UsageError extends Error {}

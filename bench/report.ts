@@ -1,5 +1,6 @@
 import type { Engine } from './engines.ts';
-import { isSpeed, median, type Row } from './rows.ts';
+import { median } from './median.ts';
+import { isSpeed, type Row } from './rows.ts';
 
 export type Outcome = { readonly samples: number[]; failure?: string };
 

@@ -1,4 +1,6 @@
 import { image, type Engine } from './engines.ts';
+import { median } from './median.ts';
+import { networkWorks } from './rows-networks.ts';
 
 export type Unit = 'ms' | 'MiB' | 'MB/s' | 'GB/s' | 'x';
 
@@ -77,13 +79,7 @@ export const works: readonly Work[] = [
       note('docker exec C true', await engine.time(['exec', engine.own('exec'), 'true']));
     },
   },
-  {
-    rows: { 'docker network create': { unit: 'ms', aim: 0.5 }, 'docker network rm': { unit: 'ms', aim: 0.25 } },
-    async measure(engine, note) {
-      note('docker network create', await engine.time(['network', 'create', engine.own('network')]));
-      note('docker network rm', await engine.time(['network', 'rm', engine.own('network')]));
-    },
-  },
+  ...networkWorks,
   {
     rows: { 'docker logs of 200,000 lines': { unit: 'ms' } },
     prepare: (engine) => runToEnd(engine, 'logs', printing),
@@ -169,13 +165,6 @@ export const works: readonly Work[] = [
     },
   },
 ];
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
-}
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 

@@ -14,6 +14,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   host: ['model', 'operations', 'node:*', 'execa', 'koffi', 'tar-stream'],
   engine: ['model', 'operations', 'plan', 'node:stream', 'node:crypto'],
   api: ['model', 'engine', 'express', 'node:stream', 'node:stream/promises', 'node:http', 'node:net'],
+  // A client of the daemon, as any other: it knows the API and nothing behind it.
+  cli: ['model', 'node:*'],
 };
 
 /** Doors: the only files that may import these. Types may be named anywhere in the room. */

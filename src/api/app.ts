@@ -5,6 +5,7 @@ import { EngineError } from '../model/errors.ts';
 import { archiveRoutes } from './archive.ts';
 import { attachHijack, attachRoutes } from './attach.ts';
 import type { ContainerDefaults } from './container-create.ts';
+import { limitConnections, type Patience } from './connections.ts';
 import { containerRoutes } from './containers.ts';
 import { sendError, sendPageNotFound } from './errors.ts';
 import { eventRoutes } from './events.ts';
@@ -28,10 +29,11 @@ export type ApiOptions = {
   readonly defaults: ContainerDefaults;
   /** Told of faults of our own, which clients see as 500. */
   readonly fault?: (request: string, error: unknown) => void;
+  readonly patience?: Patience;
 };
 
 /** The Docker Engine API over an engine: a server that does not listen yet. */
-export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOptions): http.Server => {
+export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience }: ApiOptions): http.Server => {
   const attach = attachHijack(engine);
   const exec = execHijack(engine);
 
@@ -66,19 +68,15 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault }: ApiOpti
 
   // Header limit: as Go's server. Clients put registry credentials and long filters there.
   const server = http.createServer({ maxHeaderSize: 1024 * 1024 }, (req, res) => {
+    // Connections stay open as HTTP/1.1's do; Go's server does not say so, Node's would.
+    res.removeHeader('connection');
     if (!isServed(req)) return sendPageNotFound(res);
     if (!takeVersion(req, (refusal) => refuseVersion(res, refusal))) return;
     for (const [name, value] of standardHeaders) res.setHeader(name, value);
-    // Connections stay open as HTTP/1.1's do; Go's server does not say so, Node's would.
-    res.removeHeader('connection');
     app(req, res);
   });
   server.on('upgrade', upgradeListener(server, [attach, exec]));
-  // A build context or an event stream takes as long as it takes, and an idle client may keep its connection.
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = 0;
-  server.timeout = 0;
-  server.headersTimeout = 60_000;
+  limitConnections(server, patience);
   return server;
 };
 

@@ -43,14 +43,31 @@ export const parseJson = (text: string): unknown => {
 };
 
 export const tooLarge = (): EngineError => new EngineError('too-large', 'http: request body too large');
+export const tooSlow = (): EngineError => new EngineError('too-slow', 'http: request body came too slowly');
+
+/** Milliseconds that a client has for a body of JSON: it has all of it before it calls. */
+export const BODY_PATIENCE = 60_000;
 
 const readBody = async (req: IncomingMessage): Promise<string> => {
+  if (Number(req.headers['content-length'] ?? 0) > BODY_LIMIT) throw tooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > BODY_LIMIT) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size).toString();
+  // By hand: `for await` would take the connection down with what it throws, and nobody would hear why.
+  return new Promise((resolve, reject) => {
+    const settle = (error: Error | undefined): void => {
+      clearTimeout(timer);
+      req.off('data', take).off('end', end).off('close', cut);
+      if (error) reject(error);
+      else resolve(Buffer.concat(chunks, size).toString());
+    };
+    const take = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > BODY_LIMIT) settle(tooLarge());
+      else chunks.push(chunk);
+    };
+    const end = (): void => settle(undefined);
+    const cut = (): void => settle(invalid('invalid JSON: unexpected EOF'));
+    const timer = setTimeout(() => settle(tooSlow()), BODY_PATIENCE);
+    req.on('data', take).once('end', end).once('close', cut);
+  });
 };

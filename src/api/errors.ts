@@ -10,6 +10,7 @@ const statusOf: Record<ErrorKind, number> = {
   'not-found': 404,
   conflict: 409,
   'too-large': 413,
+  'too-slow': 408,
   system: 500,
   'not-implemented': 501,
   unavailable: 503,

@@ -18,7 +18,12 @@ export const eventRoutes = ({ events }: Engine): Router => {
       throw invalid(`\`since\` time (${text(query, 'since')}) cannot be after \`until\` time (${text(query, 'until')})`);
     }
     const filters = parseFilters(query);
-    const send = (event: EngineEvent): void => void (eventMatches(event, filters) && res.write(eventLine(event)));
+    const send = (event: EngineEvent): void => {
+      if (!eventMatches(event, filters)) return;
+      res.write(eventLine(event));
+      // Nobody reads there: it would all be kept here.
+      if (res.writableLength > UNREAD_LIMIT) res.destroy();
+    };
 
     startStream(res, 'application/json');
     if (since !== undefined || until !== undefined) {
@@ -56,6 +61,9 @@ export const eventLine = (event: EngineEvent): string => {
   };
   return `${JSON.stringify(body).slice(0, -1)},"timeNano":${time}}\n`;
 };
+
+/** Bytes of events that wait for a slow client: some thousands of events. */
+const UNREAD_LIMIT = 4 * 1024 * 1024;
 
 /** Values of one key are alternatives; every key must be met. */
 export const eventMatches = ({ type, action, id, attributes }: EngineEvent, filters: Filters): boolean => {

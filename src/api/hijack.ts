@@ -4,6 +4,7 @@ import { PassThrough, Readable, type Duplex } from 'node:stream';
 import type { Peer } from '../engine/peer.ts';
 import { invalid, messageOf } from '../model/errors.ts';
 import { hasBody } from './body.ts';
+import { isTyped } from './connections.ts';
 import { untilDetached } from './detach-keys.ts';
 import { endWithError } from './errors.ts';
 import { RAW_STREAM, streamType } from './frames.ts';
@@ -64,6 +65,7 @@ export const serveUnupgraded = async (route: HijackRoute, req: IncomingMessage, 
   res.writeHead(200, { 'Content-Type': RAW_STREAM });
   res.flushHeaders();
   const sent = hijack.stdin && !route.body && hasBody(req);
+  if (sent) isTyped(req);
   const input = sent ? req : hijack.stdin ? new PassThrough() : Readable.from([]);
   await run(hijack, peerOf(res, input, !hijack.tty, () => closeResponse(res)));
 };

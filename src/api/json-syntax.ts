@@ -23,13 +23,16 @@ export const skipSpace = (text: string, from: number): number => {
 
 const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
 const TRUNCATED = 'unexpected EOF';
+/** Go goes to 10,000; no client comes near either. */
+const DEPTH_LIMIT = 2000;
 
-const scanValue = (text: string, from: number): number => {
+const scanValue = (text: string, from: number, depth = 0): number => {
+  if (depth > DEPTH_LIMIT) throw new Fault('exceeded max depth');
   const at = skipSpace(text, from);
   const char = text[at];
   if (char === undefined) throw new Fault(TRUNCATED);
-  if (char === '{') return scanObject(text, at);
-  if (char === '[') return scanArray(text, at);
+  if (char === '{') return scanObject(text, at, depth);
+  if (char === '[') return scanArray(text, at, depth);
   if (char === '"') return scanString(text, at);
   if (char === '-' || isDigit(char)) return scanNumber(text, at);
   const literal = ['true', 'false', 'null'].find((word) => word[0] === char);
@@ -37,25 +40,25 @@ const scanValue = (text: string, from: number): number => {
   throw wrong(char, 'looking for beginning of value');
 };
 
-const scanObject = (text: string, from: number): number => {
+const scanObject = (text: string, from: number, depth: number): number => {
   let at = skipSpace(text, from + 1);
   if (text[at] === '}') return at + 1;
   for (;;) {
     expect(text, at, '"', 'looking for beginning of object key string');
     at = skipSpace(text, scanString(text, at));
     expect(text, at, ':', 'after object key');
-    at = skipSpace(text, scanValue(text, at + 1));
+    at = skipSpace(text, scanValue(text, at + 1, depth + 1));
     if (text[at] === '}') return at + 1;
     expect(text, at, ',', 'after object key:value pair');
     at = skipSpace(text, at + 1);
   }
 };
 
-const scanArray = (text: string, from: number): number => {
+const scanArray = (text: string, from: number, depth: number): number => {
   let at = skipSpace(text, from + 1);
   if (text[at] === ']') return at + 1;
   for (;;) {
-    at = skipSpace(text, scanValue(text, at));
+    at = skipSpace(text, scanValue(text, at, depth + 1));
     if (text[at] === ']') return at + 1;
     expect(text, at, ',', 'after array element');
     at += 1;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { invalid } from '../model/errors.ts';
 import { eitherOf } from './answer.ts';
-import { BODY_LIMIT, tooLarge } from './body.ts';
+import { BODY_LIMIT, BODY_PATIENCE, tooLarge, tooSlow } from './body.ts';
 
 /**
  * The body of a request that Node has stopped speaking HTTP on, and the socket as it is after that body. `wanted` says
@@ -21,17 +21,22 @@ export const readUpgradeBody = async (req: IncomingMessage, socket: Socket, head
     if (chunked) return splitChunks(read);
     return read.length < length ? undefined : { body: read.subarray(0, length), rest: read.subarray(length) };
   };
-  let read = head;
-  for (;;) {
-    const split = complete(read);
-    if (split) {
-      if (split.rest.length > 0) socket.unshift(split.rest);
-      return split.body.toString();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(tooSlow()), BODY_PATIENCE)));
+  try {
+    for (let read = head; ; ) {
+      const split = complete(read);
+      if (split) {
+        if (split.rest.length > 0) socket.unshift(split.rest);
+        return split.body.toString();
+      }
+      if (read.length > BODY_LIMIT) throw tooLarge();
+      const more = await Promise.race([nextChunk(socket), late]);
+      if (!more) throw invalid('invalid JSON: unexpected EOF');
+      read = Buffer.concat([read, more]);
     }
-    if (read.length > BODY_LIMIT) throw tooLarge();
-    const more = await nextChunk(socket);
-    if (!more) throw invalid('invalid JSON: unexpected EOF');
-    read = Buffer.concat([read, more]);
+  } finally {
+    clearTimeout(timer);
   }
 };
 
@@ -45,7 +50,8 @@ const splitChunks = (read: Buffer): Split | undefined => {
   for (let at = 0; ; ) {
     const line = read.indexOf('\r\n', at);
     if (line < 0) return undefined;
-    const length = parseInt(read.toString('latin1', at, line), 16);
+    const digits = /^[0-9a-f]{1,8}(?=$|[\s;])/i.exec(read.toString('latin1', at, Math.min(line, at + 64)))?.[0];
+    const length = parseInt(digits ?? '', 16);
     if (Number.isNaN(length)) throw invalid('invalid chunked encoding');
     const end = line + 2 + length + 2;
     if (read.length < end) return undefined;

@@ -6,6 +6,7 @@ export type ErrorKind =
   | 'not-found'
   | 'conflict'
   | 'too-large'
+  | 'too-slow'
   | 'not-implemented'
   | 'unavailable'
   | 'system';

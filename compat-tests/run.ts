@@ -6,6 +6,8 @@
 //   --client CLIENT       that of another host beside it
 //   --log FILE          where the daemon's log goes
 //
+// COMPAT_TIMEOUT: how many seconds a file may take (120).
+//
 // FILE is the name of a test file, with or without .test.ts. Needs root, iproute2, iptables, docker (the CLI), busybox, curl.
 
 import { spawn } from 'node:child_process';
@@ -47,7 +49,7 @@ async function withForeignEngine(socket: string, work: (engine: Engine) => Promi
 
 async function runTests(engine: Engine): Promise<number> {
   const check = await watchForLeaks(engine);
-  const args = ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-timeout=120000', '--test-reporter=spec', ...testFiles()];
+  const args = ['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${Number(process.env['COMPAT_TIMEOUT'] ?? 120) * 1000}`, '--test-reporter=spec', ...testFiles()];
   const tests = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...engineVariables(engine) } });
   const terminate = () => tests.kill();
   process.once('SIGTERM', terminate);

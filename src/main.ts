@@ -106,7 +106,10 @@ const main = async (argv: readonly string[]): Promise<void> => {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
   // What nobody waited for failed. The state is on disk and the daemon can go on; hiding it would help nobody.
-  process.on('unhandledRejection', (error) => log('error', `unhandled: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+  for (const event of ['unhandledRejection', 'uncaughtException'] as const)
+    process.on(event, (error) => log('error', `unhandled: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+  // Whoever read the log is gone: that is no reason to end, nor something to log.
+  process.stderr.on('error', () => {});
 };
 
 /** crun is the faster one; it does not run on every host. */

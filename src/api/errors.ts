@@ -30,6 +30,8 @@ export const sendError = (res: ServerResponse, error: unknown): void => {
     res.destroy();
     return;
   }
+  // Of the answer that was meant; HTTP/1.0 can not even have it.
+  res.removeHeader('trailer');
   const { status, message } = failure(error);
   if (status === 304) {
     res.writeHead(304).end();

@@ -21,8 +21,10 @@ export const volumeArchiveRoutes = ({ volumes, volumeArchives }: Engine): Router
 
   router.get('/volumes/:name/archive', async (req, res) => {
     const { stream, digest } = await volumeArchives.backup(req.params.name, { pause: flag(queryOf(req), 'pause') });
-    stream.once('end', () => res.addTrailers({ [DIGEST]: `sha-256=:${digest()}:` }));
-    await sendStream(res, stream, { ...TAR, Trailer: DIGEST });
+    // Trailers are of HTTP/1.1.
+    const trailed = req.httpVersion === '1.1';
+    if (trailed) stream.once('end', () => res.addTrailers({ [DIGEST]: `sha-256=:${digest()}:` }));
+    await sendStream(res, stream, trailed ? { ...TAR, Trailer: DIGEST } : TAR);
   });
 
   router.put('/volumes/:name/archive', async (req, res) => {

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, readFile, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
+import { EngineError, messageOf, systemError } from '../model/errors.ts';
 import { stream } from './command.ts';
 import { decompressed } from './compression.ts';
 import { layerOf } from './layer-changes.ts';
@@ -56,7 +57,8 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
       };
     } catch (error) {
       await forget(directory);
-      throw error;
+      // The tar is at fault, or the disk: no stack would tell more than the words.
+      throw error instanceof EngineError ? error : systemError(messageOf(error), error);
     }
   };
 

@@ -22,12 +22,13 @@ const SUPERVISE = `exit=$1; shell=$2; hold=$3; shift 3; echo $$ >"$shell"; "$@";
 /**
  * As above, with standard input: the shell holds the writing end (descriptor 3), so that it is not the daemon's death
  * that ends the input. USR1 makes it let go: that is end-of-file. (A shell gives
- * what it runs in the background the null device for input, hence descriptor 4.)
+ * what it runs in the background the null device for input, hence descriptor 4.) Once the process is gone the signal
+ * would only break off the wait for the daemon, and the shell would complain of that where the output goes.
  */
 const SUPERVISE_INPUT = `exit=$1; shell=$2; hold=$3; shift 3; trap 'exec 3>&-' USR1; echo $$ >"$shell"; exec 4<&0
 "$@" <&4 3>&- 4<&- & child=$!
 while :; do wait $child; code=$?; kill -0 $child 2>/dev/null || break; done
-echo $code >"$exit"; ${HOLD}`;
+trap '' USR1; echo $code >"$exit"; ${HOLD}`;
 
 /** Holds a terminal's master (descriptor 3) until a daemon has read to its end. */
 export const KEEP_TERMINAL = `echo $$ >"$1"; hold=$2; ${HOLD}`;

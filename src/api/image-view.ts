@@ -21,14 +21,15 @@ export const imageSummaryView = (
   ...(version < 44 ? { VirtualSize: image.size } : {}),
 });
 
-/** GET /images/{name}/json. */
-export const imageView = (image: Image, dataRoot: string, version: number): JsonObject => ({
+/** GET /images/{name}/json. `withContainerConfig`: for a client that reads what newer versions of the API leave out. */
+export const imageView = (image: Image, dataRoot: string, version: number, withContainerConfig = version < 45): JsonObject => ({
   Id: image.id,
   RepoTags: image.tags,
   RepoDigests: image.digests,
   Parent: image.parent,
   Comment: image.comment,
   Created: goTime(image.created),
+  ...(withContainerConfig ? { ContainerConfig: containerConfigView(image) } : {}),
   DockerVersion: image.dockerVersion,
   Author: image.author,
   Architecture: image.architecture,
@@ -78,6 +79,19 @@ const CONTAINER_CONFIG: JsonObject = {
   StdinOnce: false,
   Image: '',
 };
+
+/** The container an image was made from is not remembered; its volumes are those that the image declares. */
+const containerConfigView = ({ config: { volumes } }: Image): JsonObject => ({
+  ...CONTAINER_CONFIG,
+  User: '',
+  Env: null,
+  Cmd: null,
+  Volumes: volumes === undefined ? null : emptyMap(volumes),
+  WorkingDir: '',
+  Entrypoint: null,
+  OnBuild: null,
+  Labels: null,
+});
 
 const graphDriverView = ({ chainIds }: Image, dataRoot: string): JsonObject => {
   const directories = chainIds.map((chainId) => `${dataRoot}/overlay2/${chainId.replace('sha256:', '')}`).reverse();

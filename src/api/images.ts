@@ -70,7 +70,7 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
   });
 
   router.get('/images/*name/json', (req, res) => {
-    sendJson(res, 200, imageView(images.find(refOf(req)), dataRoot, versionOf(req)));
+    sendJson(res, 200, imageView(images.find(refOf(req)), dataRoot, versionOf(req), needsContainerConfig(req)));
   });
 
   router.get('/images/*name/history', (req, res) => {
@@ -122,6 +122,9 @@ const sendTar = (res: Parameters<typeof sendStream>[0], tar: ReturnType<Images['
   sendStream(res, tar, { 'Content-Type': 'application/x-tar' });
 
 const refOf = (req: Request<{ name: string[] }>): string => req.params.name.join('/');
+
+/** docker-compose 1 asks for the newest version, and cannot make a container anew without what 1.45 dropped. */
+const needsContainerConfig = (req: Request): boolean => versionOf(req) < 45 || /^docker-compose\/1\./.test(req.get('user-agent') ?? '');
 
 /** The tag may be a digest; without either, the name's own, or all of its tags. */
 const pulledName = (name: string, tag: string): NamedReference => {

@@ -14,9 +14,13 @@ node_needed=20.19.0
 commands=(
   crun:crun runc:runc iptables:iptables ip:iproute2 busybox:busybox-static skopeo:skopeo ps:procps
   nsenter:util-linux setsid:util-linux script:bsdutils curl:curl tini-static:tini
+  docker-compose:docker-compose
 )
-# The default seccomp profile.
-files=(/usr/share/containers/seccomp.json:golang-github-containers-common)
+# The default seccomp profile, and a library that a client is written with.
+files=(
+  /usr/share/containers/seccomp.json:golang-github-containers-common
+  /usr/lib/python3/dist-packages/docker/__init__.py:python3-docker
+)
 
 main() {
   local missing=()

@@ -1,7 +1,11 @@
 import { spawn as spawnProcess, type ChildProcess, type StdioOptions } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
 import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { findProgram } from './program.ts';
+import { spawnProgram, type Spawned } from './spawn.ts';
+import { makePipe } from './syscalls.ts';
 
 /** The one door to other programs: argv arrays, never a shell. A failure names the command, its exit code and its words. */
 
@@ -48,17 +52,12 @@ export const stream = (
 
 /**
  * A program that outlives us: a session of its own, nothing of ours held open but the descriptors given.
- * Not through execa: it costs a third more than the fork itself, on the way of every container's start.
+ * Not through execa, nor Node's own fork: they cost more than the program itself, on the way of every container's start.
  */
 export const launch = (
   argv: readonly string[],
   options: { readonly cwd: string; readonly stdio: readonly number[]; readonly env: Readonly<Record<string, string>> },
-): ChildProcess => {
-  const [file = '', ...args] = argv;
-  const child = spawnProcess(file, args, { cwd: options.cwd, stdio: [...options.stdio], env: { ...options.env }, detached: true });
-  child.unref();
-  return child;
-};
+): Spawned => spawnProgram(argv, { ...options, session: true });
 
 /**
  * As `run`, for the few small commands on the way of every call (ip, iptables-restore): the same promise, without
@@ -67,23 +66,40 @@ export const launch = (
  */
 export const runQuick = (argv: readonly string[], input: string, until?: string): Promise<string> => {
   const [name = '', ...args] = argv;
-  const child = spawnProcess(findProgram(name) ?? name, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const pipes = [makePipe(), makePipe(), makePipe()] as const;
+  const [[theirIn, ourIn], [ourOut, theirOut], [ourErr, theirErr]] = pipes;
+  let child: Spawned;
+  try {
+    child = spawnProgram([findProgram(name) ?? name, ...args], { env: process.env, stdio: [theirIn, theirOut, theirErr] });
+  } catch (error) {
+    for (const fd of [ourIn, ourOut, ourErr]) fs.closeSync(fd);
+    return Promise.reject(error);
+  } finally {
+    for (const fd of [theirIn, theirOut, theirErr]) fs.closeSync(fd);
+  }
   return new Promise((resolve, reject) => {
-    let [stdout, stderr] = ['', ''];
-    const timer = setTimeout(() => child.kill('SIGKILL'), DEFAULT_TIMEOUT);
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-      if (until !== undefined && stdout.includes(until)) resolve(stdout);
+    const timer = setTimeout(() => process.kill(child.pid, 'SIGKILL'), DEFAULT_TIMEOUT);
+    const stdout = collect(ourOut, (text) => {
+      if (until !== undefined && text.includes(until)) resolve(text);
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    const stderr = collect(ourErr);
     // A command that dies before it has read everything tells why on stderr; EPIPE would say less.
-    child.stdin.on('error', () => {});
-    child.on('error', (error) => { clearTimeout(timer); reject(error); });
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      if (code === 0) resolve(stdout);
-      else reject(Object.assign(new Error(`${argv.join(' ')}: ${signal ?? `exit code ${code}`}: ${stderr.trim()}`), { exitCode: code, stderr }));
+    new net.Socket({ fd: ourIn, readable: false, writable: true }).on('error', () => {}).end(input);
+    void child.ended.then(() => clearTimeout(timer));
+    void Promise.all([child.ended, stdout, stderr]).then(([code, out, words]) => {
+      if (code === 0) resolve(out);
+      else reject(Object.assign(new Error(`${argv.join(' ')}: exit code ${code}: ${words.trim()}`), { exitCode: code, stderr: words }));
     });
-    child.stdin.end(input);
   });
 };
+
+/** All that comes from a pipe; `told` of what has come so far, whenever more comes. */
+const collect = (fd: number, told: (soFar: string) => void = () => {}): Promise<string> =>
+  new Promise((resolve) => {
+    let text = '';
+    new net.Socket({ fd, readable: true, writable: false })
+      .setEncoding('utf8')
+      .on('data', (more: string) => told((text += more)))
+      .on('error', () => {})
+      .on('close', () => resolve(text));
+  });

@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '../model/json.ts';
@@ -126,8 +125,13 @@ export const createProcesses = ({
     const directory = directoryOf(id);
     const nothing = fs.openSync('/dev/null', 'r+');
     const argv = ['/bin/sh', '-c', KEEP_TERMINAL, 'berth-terminal', endOf(id, 'keeper'), path.join(directory, 'hold')];
-    launch(argv, { cwd: directory, stdio: [nothing, nothing, nothing, master], env: {} }).on('error', () => {});
-    fs.closeSync(nothing);
+    try {
+      launch(argv, { cwd: directory, stdio: [nothing, nothing, nothing, master], env: {} });
+    } catch {
+      // It is kept for another daemon's sake; this one has it.
+    } finally {
+      fs.closeSync(nothing);
+    }
   };
 
   const start = async (request: ProcessRequest): Promise<RunningProcess> => {
@@ -195,10 +199,9 @@ export const createProcesses = ({
         };
         watched.set(id, look);
         const child = step('launch', () => launch(launched.argv, { cwd: directory, stdio: launched.stdio, env: launched.environment }));
-        child.on('error', reject);
-        child.on('exit', (code, signal) => {
+        void child.ended.then((code) => {
           // Without a supervisor it is we who write down how it ended.
-          if (launched.alone && fs.existsSync(directory)) fs.writeFileSync(endOf(id, 'exit'), `${code ?? 128 + (os.constants.signals[signal ?? 'SIGKILL'] ?? 9)}\n`);
+          if (launched.alone && fs.existsSync(directory)) fs.writeFileSync(endOf(id, 'exit'), `${code}\n`);
           watched.get(id)?.();
         });
       });

@@ -16,6 +16,7 @@ const c = {
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   renameat2: libc.func('int renameat2(int from, const char *source, int to, const char *target, uint flags)'),
   statfs: libc.func('int statfs(const char *path, void *result)'),
+  pipe2: libc.func('int pipe2(int *ends, int flags)'),
   strerror: libc.func('const char *strerror(int number)'),
 };
 
@@ -30,6 +31,8 @@ const FD_CLOEXEC = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const F_SETPIPE_SZ = 1031;
+const F_DUPFD_CLOEXEC = 1030;
+const O_CLOEXEC = 0o2000000;
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
 
@@ -38,6 +41,20 @@ const check = (result: number, syscall: string, what: string): void => {
   const errno = koffi.errno();
   const code = Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
   throw Object.assign(new Error(`${code}: ${syscall} ${what}`), { errno: -errno, code, syscall });
+};
+
+/** Both close when another program is started. */
+export const makePipe = (): readonly [reading: number, writing: number] => {
+  const ends = new Int32Array(2);
+  check(c.pipe2(ends, O_CLOEXEC), 'pipe2', '');
+  return [ends[0] ?? -1, ends[1] ?? -1];
+};
+
+/** Another descriptor for the same, of at least this number. */
+export const copyAbove = (fd: number, least: number): number => {
+  const copy = c.fcntl(fd, F_DUPFD_CLOEXEC, least) as number;
+  check(copy, 'fcntl', `descriptor ${fd}`);
+  return copy;
 };
 
 export const mountOverlay = (target: string, options: string): void =>

@@ -87,6 +87,20 @@ describe('push and pull', () => {
     await dockerFails(1, 'No such image', 'image', 'inspect', id);
   });
 
+  test('what a name stands for, without pulling it', async () => {
+    const ref = await make(`${open.host}/${name('asked')}:1`);
+    const pushed = await dockerOut('push', ref);
+    const [, digest, size] = /^1: digest: (sha256:[0-9a-f]{64}) size: (\d+)$/m.exec(pushed) ?? [];
+    const { status, json } = await http('GET', `/distribution/${ref}/json`);
+    assert.equal(status, 200);
+    assert.deepEqual(json(), {
+      Descriptor: { mediaType: 'application/vnd.docker.distribution.manifest.v2+json', digest, size: Number(size) },
+      Platforms: [{ architecture: 'amd64', os: 'linux' }],
+    });
+    const absent = await http('GET', `/distribution/${ref.slice(0, -1)}2/json`);
+    assert.deepEqual([absent.status, absent.json()], [404, { message: 'manifest unknown: manifest unknown' }]);
+  });
+
   test('run pulls what is not there', async () => {
     const ref = await make(`${open.host}/${name('run')}:1`);
     await dockerOut('push', ref);

@@ -13,7 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // It executes and does not decide: no plan, no engine. Of Node it may have everything.
   host: ['model', 'operations', 'node:*', 'execa', 'koffi', 'tar-stream'],
   engine: ['model', 'operations', 'plan', 'node:stream', 'node:crypto'],
-  api: ['model', 'engine', 'express', 'node:stream', 'node:stream/promises', 'node:http', 'node:net'],
+  api: ['model', 'engine', 'express', 'ws', 'node:stream', 'node:stream/promises', 'node:http', 'node:net'],
   // A client of the daemon, as any other: it knows the API and nothing behind it.
   cli: ['model', 'node:*'],
 };
@@ -23,6 +23,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   execa: ['host/command.ts'],
   'node:child_process': ['host/command.ts'],
   lmdb: ['store/store.ts'],
+  ws: ['api/attach-websocket.ts'],
   // Each has system calls of its own, with the constants that belong to them.
   koffi: ['host/syscalls.ts', 'host/open-beneath.ts', 'host/container-view.ts', 'host/netlink.ts', 'host/console.ts', 'host/socket.ts'],
 };

@@ -311,5 +311,15 @@ test('not served yet: told so, after the container has been found', async () => 
   await request(server).get('/v1.50/nodes').expect(503, {
     message: 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
   });
+  await request(server).post('/v1.50/nodes/x/update').expect(400, { message: "invalid node version '': strconv.ParseUint: parsing \"\": invalid syntax" });
+  await request(server).post('/secrets/x/update').expect(400, { message: 'invalid secret version' });
+  await request(server).post('/swarm/init').send({ ListenAddr: '0.0.0.0:2377' }).expect(501, { message: 'swarm mode is not implemented by berth' });
+  await request(server).put('/volumes/x').expect(503, { message: 'volume update only valid for cluster volumes, but swarm is unavailable' });
   await request(server).get('/plugins').expect(200, []);
+  await request(server).get('/plugins?filters={"nosuch":["x"]}').expect(400, { message: "invalid filter 'nosuch'" });
+  await request(server).delete('/plugins/some/thing').expect(404, { message: 'plugin "some/thing" not found' });
+  await request(server).get('/images/search?term=x&limit=101').expect(400, { message: 'limit 101 is outside the range of [1, 100]' });
+  await request(server).get('/images/search?term=x').expect(501);
+  await request(server).post('/session').expect(400, { message: 'no upgrade proto in request' });
+  await request(server).options('/nosuch').expect(200);
 });

@@ -4,6 +4,8 @@ import type { Engine } from '../engine/services.ts';
 import { EngineError } from '../model/errors.ts';
 import { archiveRoutes } from './archive.ts';
 import { attachHijack, attachRoutes } from './attach.ts';
+import { attachWebsocket, attachWebsocketRoutes } from './attach-websocket.ts';
+import { buildkitHijack, buildkitRoutes } from './buildkit.ts';
 import type { ContainerDefaults } from './container-create.ts';
 import { limitConnections, type Patience } from './connections.ts';
 import { containerRoutes } from './containers.ts';
@@ -15,7 +17,9 @@ import { imageRoutes } from './images.ts';
 import { logRoutes } from './logs.ts';
 import { networkRoutes } from './networks.ts';
 import { notImplementedRoutes } from './not-implemented.ts';
+import { pluginRoutes } from './plugins.ts';
 import { registryRoutes } from './registries.ts';
+import { swarmRoutes } from './swarm.ts';
 import { systemRoutes } from './system.ts';
 import { refuseVersion, standardHeaders, takeVersion } from './version.ts';
 import { statsRoutes } from './stats.ts';
@@ -47,6 +51,7 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience 
     statsRoutes(engine),
     execRoutes(engine, exec),
     attachRoutes(attach),
+    attachWebsocketRoutes(engine),
     logRoutes(engine),
     archiveRoutes(engine),
     networkRoutes(engine),
@@ -56,7 +61,10 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience 
     registryRoutes(engine),
     eventRoutes(engine),
     systemRoutes(engine, dataRoot),
-    notImplementedRoutes(engine),
+    swarmRoutes(),
+    pluginRoutes(),
+    buildkitRoutes(),
+    notImplementedRoutes(),
   );
   app.use((_req: Request, res: Response) => sendPageNotFound(res));
   app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
@@ -71,17 +79,18 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience 
     // Connections stay open as HTTP/1.1's do; Go's server does not say so, Node's would.
     res.removeHeader('connection');
     if (!isServed(req)) return sendPageNotFound(res);
+    if (req.method === 'OPTIONS') return void res.writeHead(200, { 'Content-Length': 0 }).end();
     if (!takeVersion(req, (refusal) => refuseVersion(res, refusal))) return;
     for (const [name, value] of standardHeaders) res.setHeader(name, value);
     app(req, res);
   });
-  server.on('upgrade', upgradeListener(server, [attach, exec]));
+  server.on('upgrade', upgradeListener(server, [attach, exec, buildkitHijack], [attachWebsocket(engine)]));
   limitConnections(server, patience);
   return server;
 };
 
-/** Express would answer HEAD for every GET, and OPTIONS for everything; the API has HEAD on two paths. */
+/** Express would answer HEAD for every GET; the API has HEAD on two paths. */
 const isServed = ({ method, url = '' }: http.IncomingMessage): boolean => {
   if (method === 'HEAD') return /\/_ping$|\/archive(\?|$)/.test(url);
-  return method === 'GET' || method === 'POST' || method === 'PUT' || method === 'DELETE';
+  return method === 'OPTIONS' || method === 'GET' || method === 'POST' || method === 'PUT' || method === 'DELETE';
 };

@@ -25,6 +25,9 @@ export type HijackRoute = {
   readonly open: (request: HijackRequest) => Promise<Hijack | undefined>;
 };
 
+/** Takes the connection over in a way of its own; false: it is not its call. */
+export type UpgradeTaker = (req: IncomingMessage, socket: Socket, head: Buffer) => boolean;
+
 export type HijackRequest = { readonly ref: string; readonly query: URLSearchParams; readonly req: IncomingMessage; readonly body: string };
 
 export type Hijack = {
@@ -39,9 +42,10 @@ export type Hijack = {
  * header once there is a listener; the others go back in, without that header, as plain requests.
  */
 export const upgradeListener =
-  (server: Server, routes: readonly HijackRoute[]) =>
+  (server: Server, routes: readonly HijackRoute[], takers: readonly UpgradeTaker[] = []) =>
   (req: IncomingMessage, stream: Duplex, head: Buffer): void => {
     const socket = stream as Socket;
+    if (takers.some((takes) => takes(req, socket, head))) return;
     const path = (req.url ?? '').split('?', 1)[0] ?? '';
     const route = req.method === 'POST' ? routes.find((each) => each.path.test(path)) : undefined;
     if (!route) {

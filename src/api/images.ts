@@ -65,10 +65,6 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
     await sendTar(res, images.save(queryOf(req).getAll('names').flatMap((names) => names.split(','))));
   });
 
-  router.get('/images/search', () => {
-    throw notImplemented('searching for images is not implemented by berth yet');
-  });
-
   router.get('/images/*name/json', (req, res) => {
     sendJson(res, 200, imageView(images.find(refOf(req)), dataRoot, versionOf(req), needsContainerConfig(req)));
   });

@@ -9,18 +9,19 @@ import { endpointOf } from './container-create.ts';
 import { endpointSettings } from './container-schema.ts';
 import { boolean, decode, list, map, optional, string, struct } from './decode.ts';
 import { parseFilters } from './filters.ts';
-import { queryOf, text } from './query.ts';
+import { booleanOf, queryOf, text } from './query.ts';
+import { NOT_A_MANAGER } from './swarm.ts';
 import { goTime } from './time.ts';
 
 export const networkRoutes = ({ networks }: Engine): Router => {
   const router = Router({ caseSensitive: true, strict: true });
 
-  router.get('/networks', (req, res) => {
+  router.get(['/networks', '/networks/'], (req, res) => {
     sendJson(res, 200, networks.list(parseFilters(queryOf(req))).map((network) => networkView(network, [])));
   });
 
   router.get('/networks/:ref', (req, res) => {
-    checkBoolean('verbose', text(queryOf(req), 'verbose'));
+    booleanOf(queryOf(req), 'verbose');
     const scope = text(queryOf(req), 'scope');
     const network = networks.find(req.params.ref);
     if (scope !== '' && scope !== 'local') throw notFound(`network ${req.params.ref} not found`);
@@ -81,7 +82,7 @@ const disconnectOptions = struct('network.DisconnectOptions', { Container: strin
 
 const parseCreate = (body: unknown): NetworkRequest => {
   const wire = decode(createOptions, body);
-  if (wire.Ingress || !['', 'local'].includes(wire.Scope)) throw forbidden('This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.');
+  if (wire.Ingress || !['', 'local'].includes(wire.Scope)) throw forbidden(NOT_A_MANAGER);
   return {
     name: wire.Name,
     driver: wire.Driver,
@@ -145,9 +146,3 @@ const subnetView = ({ cidr, ipRange, gateway, reserved, asked, gatewayAsked }: S
   ...(gateway === undefined || (asked && !gatewayAsked) ? {} : { Gateway: gateway }),
   ...(Object.keys(reserved).length === 0 ? {} : { AuxiliaryAddresses: reserved }),
 });
-
-const checkBoolean = (name: string, written: string): void => {
-  if (!/^(|1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(written)) {
-    throw invalid(`invalid value for ${name}: ${written}: strconv.ParseBool: parsing ${JSON.stringify(written)}: invalid syntax`);
-  }
-};

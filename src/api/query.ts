@@ -39,3 +39,11 @@ export const timestamp = (query: URLSearchParams, key: string): bigint | undefin
   }
   return BigInt(seconds) * 1_000_000_000n + BigInt((fraction ?? '').padEnd(9, '0').slice(0, 9));
 };
+
+/** What Go's strconv.ParseBool takes, or nothing, which is no. */
+export const booleanOf = (query: URLSearchParams, key: string): boolean => {
+  const value = text(query, key);
+  if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true;
+  if (/^(|0|f|F|FALSE|false|False)$/.test(value)) return false;
+  throw invalid(`invalid value for ${key}: ${value}: strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
+};

@@ -6,10 +6,14 @@ import type { Json, JsonObject } from '../model/json.ts';
 import { sendJson } from './answer.ts';
 import { imageNames, ifFound, summaries } from './containers.ts';
 import { imageSummaryView } from './image-view.ts';
-import { queryOf } from './query.ts';
+import { parseFilters } from './filters.ts';
+import { queryOf, text } from './query.ts';
 import { API_VERSION, MIN_API_VERSION } from './version.ts';
 import { versionOf } from './version.ts';
 import { volumeView } from './volumes.ts';
+
+const PRUNE_SIZES = ['keep-storage', 'reserved-space', 'max-used-space', 'min-free-space'];
+const PRUNE_FILTERS = ['description', 'id', 'inuse', 'parent', 'private', 'shared', 'type', 'unused-for', 'until'];
 
 // What clients parse: the version of the engine that this one answers like.
 const COMPATIBLE_WITH = '28.5.2';
@@ -48,8 +52,16 @@ export const systemRoutes = (engine: Engine, dataRoot: string): Router => {
   });
 
   // There is no build cache: nothing is a fair answer, and `docker system prune` asks.
-  router.post('/build/prune', (_req, res) => sendJson(res, 200, { CachesDeleted: null, SpaceReclaimed: 0 }));
-  router.get('/plugins', (_req, res) => sendJson(res, 200, []));
+  router.post('/build/prune', (req, res) => {
+    const query = queryOf(req);
+    for (const key of PRUNE_SIZES) {
+      const value = text(query, key);
+      if (value !== '' && !/^[+-]?\d+$/.test(value)) throw invalid(`${key} is in bytes and expects an integer, got ${value}: strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`);
+    }
+    const wrong = [...parseFilters(query).keys()].find((key) => !PRUNE_FILTERS.includes(key));
+    if (wrong !== undefined) throw invalid(`failed to prune build cache: invalid filter '${wrong}'`);
+    sendJson(res, 200, { CachesDeleted: null, SpaceReclaimed: 0 });
+  });
 
   return router;
 };

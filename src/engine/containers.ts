@@ -246,7 +246,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
     },
     attach(ref, options) {
       const container = find(ref);
-      if (container.state.status === 'paused') throw conflict(`Container ${ref} is paused, unpause the container before attach.`);
+      if (container.state.status === 'paused') throw conflict(`container ${ref} is paused, unpause the container before attach`);
       requireSettled(container);
       const { tty, openStdin, stdinOnce } = container.spec;
       return {

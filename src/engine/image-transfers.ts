@@ -126,12 +126,17 @@ export const createTransfers = (parts: TransferParts): Pick<Images, 'pull' | 'pu
     for (const id of ids) yield { status: 'Preparing', id: short(id), progress: {} };
     const there = new Set<string>();
     const news: Progress[] = [];
-    const told = (diffId: string, what: 'pushing' | 'exists'): void => {
-      const total = sizes.get(diffId) ?? 0;
+    const sent = new Map<string, number>();
+    const told = (diffId: string, what: 'exists' | number): void => {
+      const total = sizes.get(diffId);
+      if (total === undefined) return;
       if (what === 'exists') {
         there.add(diffId);
         news.push({ status: 'Layer already exists', id: short(diffId), progress: {} });
-      } else news.push({ status: 'Pushing', id: short(diffId), progress: { current: 0, total } });
+      } else if (!there.has(diffId) && what > (sent.get(diffId) ?? -1)) {
+        sent.set(diffId, what);
+        news.push({ status: 'Pushing', id: short(diffId), progress: { current: what, total } });
+      }
     };
     let pushed: { readonly digest: string; readonly size: number };
     try {

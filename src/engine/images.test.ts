@@ -95,7 +95,7 @@ const fakeRegistry = (archiveOf: (files: Record<string, string>) => Promise<Arch
     async push({ name }, tag, saved, told) {
       const files = JSON.parse(await text(saved)) as Record<string, string>;
       const [{ Config, Layers }] = JSON.parse(files['manifest.json'] ?? '') as [{ Config: string; Layers: string[] }];
-      for (const layer of Layers) told(digest(files[layer] ?? ''), blobs.has(digest(files[layer] ?? '')) ? 'exists' : 'pushing');
+      for (const layer of Layers) told(digest(files[layer] ?? ''), blobs.has(digest(files[layer] ?? '')) ? 'exists' : 0);
       const manifest = JSON.stringify({ config: store(files[Config] ?? ''), layers: Layers.map((layer) => store(files[layer] ?? '')) });
       for (const version of [tag, digest(manifest)]) manifests.set(`${name.path} ${version}`, manifest);
       return { digest: digest(manifest), size: manifest.length };

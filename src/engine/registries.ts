@@ -1,5 +1,8 @@
 import { systemError } from '../model/errors.ts';
 import { mayBePlain, registryHost } from '../model/registry.ts';
+import { askError } from '../plan/registry-errors.ts';
+import { mediaTypeOf, parseManifest, platformOf } from '../plan/registry-manifest.ts';
+import { sha256 } from './image-archive.ts';
 import type { Registry } from './registry.ts';
 import type { Registries } from './services.ts';
 
@@ -8,6 +11,18 @@ export const createRegistries = (registry: Registry): Registries => ({
     const host = hostOf(server);
     if (credentials.username === '' && credentials.identityToken === '') throw systemError(`Get "${mayBePlain(host) ? 'http' : 'https'}://${registryHost(host)}/v2/": no basic auth credentials`);
     await registry.login(host, credentials, gone);
+  },
+  async distribution({ named, credentials, gone }) {
+    const remote = { name: named, credentials };
+    const refused = (error: unknown) => {
+      throw askError(error, named, credentials !== undefined);
+    };
+    const version = named.digest ?? named.tag ?? 'latest';
+    const text = await registry.manifest(remote, version, gone).catch(refused);
+    const found = parseManifest(text);
+    const digest = sha256(text);
+    const platforms = found.kind === 'index' ? found.images.map(({ platform }) => platform) : [platformOf(await registry.config(remote, digest, gone).catch(refused))];
+    return { mediaType: mediaTypeOf(text, found.kind), digest, size: Buffer.byteLength(text), platforms };
   },
 });
 

@@ -17,8 +17,8 @@ export type Registry = {
    * `blobs/sha256/HEX`.
    */
   fetch(remote: Remote, digest: string, blobs: readonly (Blob & { readonly here: boolean })[], moved: (digest: string, bytes: number) => void, signal: AbortSignal): Promise<Archive>;
-  /** `saved`: what `docker save` of the one image gives. Tells of each layer, by the digest of its tar, when it is under way or there already. */
-  push(remote: Remote, tag: string, saved: Readable, told: (diffId: string, what: 'pushing' | 'exists') => void, signal: AbortSignal): Promise<{ readonly digest: string; readonly size: number }>;
+  /** `saved`: what `docker save` of the one image gives. Tells of each layer, by the digest of its tar, how many bytes are on their way, or that it is there already. */
+  push(remote: Remote, tag: string, saved: Readable, told: (diffId: string, what: 'exists' | number) => void, signal: AbortSignal): Promise<{ readonly digest: string; readonly size: number }>;
   /** Resolves when the registry takes these credentials. */
   login(host: string, credentials: Credentials, signal: AbortSignal): Promise<void>;
 };

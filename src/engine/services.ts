@@ -113,6 +113,15 @@ export type Images = {
 export type Registries = {
   /** Resolves when the registry takes the credentials; they are not kept. '' is Docker's own registry. */
   login(request: { readonly server: string; readonly credentials: Credentials; readonly gone: AbortSignal }): Promise<void>;
+  distribution(request: Transfer): Promise<Distribution>;
+};
+
+/** What a name stands for in a registry, and the machines that it is for. */
+export type Distribution = {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly platforms: readonly { readonly os: string; readonly architecture: string; readonly variant: string }[];
 };
 
 export type Volumes = {

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { systemError } from '../model/errors.ts';
 import { mayBePlain, registryHost, type Blob, type Credentials, type Remote } from '../model/registry.ts';
+import { noteLayers, readSoFar } from './push-progress.ts';
 import { skopeo, type SkopeoOptions } from './skopeo.ts';
 
 /** For a manifest or a configuration: some kilobytes. */
@@ -38,7 +39,7 @@ export const createRegistry = <Archive>({ dataRoot, openDirectory }: { readonly 
     _CONTAINERS_ROOTLESS_UID: '1',
   });
 
-  const call = (directory: string, { name }: Remote, args: readonly string[], signal: AbortSignal, more: Pick<SkopeoOptions, 'limit' | 'said'> = {}): Promise<string> =>
+  const call = (directory: string, { name }: Remote, args: readonly string[], signal: AbortSignal, more: Pick<SkopeoOptions, 'limit' | 'said' | 'started'> = {}): Promise<string> =>
     skopeo(args, { cwd: directory, env: environment(directory), host: registryHost(name.domain), plain: mayBePlain(name.domain), signal, ...more });
 
   const question = async (remote: Remote, signal: AbortSignal, args: (verify: string) => readonly string[]): Promise<string> => {
@@ -97,18 +98,29 @@ export const createRegistry = <Archive>({ dataRoot, openDirectory }: { readonly 
       }
     },
 
-    async push(remote: Remote, tag: string, saved: Readable, told: (diffId: string, what: 'pushing' | 'exists') => void, signal: AbortSignal): Promise<{ digest: string; size: number }> {
+    async push(remote: Remote, tag: string, saved: Readable, told: (diffId: string, what: 'exists' | number) => void, signal: AbortSignal): Promise<{ digest: string; size: number }> {
       const directory = await aside(remote.name.domain, remote.credentials);
       try {
-        await pipeline(saved, createWriteStream(path.join(directory, 'image.tar')), { signal });
+        const file = path.join(directory, 'image.tar');
+        const ranges = new Map<string, { from: number; to: number }>();
+        await pipeline(noteLayers(saved, ranges), createWriteStream(file), { signal });
         const said = (message: string): void => {
           const [, started] = /^Copying blob (sha256:[0-9a-f]{64})$/.exec(message) ?? [];
           const [, known] = /^Skipping blob (sha256:[0-9a-f]{64}) \(already present\)/.exec(message) ?? [];
-          if (started !== undefined) told(started, 'pushing');
+          if (started !== undefined) told(started, 0);
           if (known !== undefined) told(known, 'exists');
         };
         const verify = !mayBePlain(remote.name.domain);
-        await call(directory, remote, ['copy', `--dest-tls-verify=${verify}`, '--dest-authfile', AUTH, '--format', 'v2s2', '--digestfile', 'digest', 'docker-archive:image.tar', address(remote, tag)], signal, { said });
+        let pid: number | undefined;
+        const watch = setInterval(async () => {
+          if (pid !== undefined) for (const [diffId, bytes] of await readSoFar(pid, file, ranges)) told(diffId, bytes);
+        }, POLL_INTERVAL);
+        try {
+          const args = ['copy', `--dest-tls-verify=${verify}`, '--dest-authfile', AUTH, '--format', 'v2s2', '--digestfile', 'digest', 'docker-archive:image.tar', address(remote, tag)];
+          await call(directory, remote, args, signal, { said, started: (of) => void (pid = of) });
+        } finally {
+          clearInterval(watch);
+        }
         const digest = (await readFile(path.join(directory, 'digest'), 'utf8')).trim();
         const manifest = await call(directory, remote, ['inspect', '--raw', `--tls-verify=${verify}`, '--authfile', AUTH, address(remote, digest)], signal, { limit: QUESTION_LIMIT });
         return { digest, size: Buffer.byteLength(manifest) };

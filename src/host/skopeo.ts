@@ -12,6 +12,7 @@ export type SkopeoOptions = {
   /** Milliseconds for the whole call, once it is connected; undefined: as long as it takes. */
   readonly limit?: number;
   readonly said?: (message: string) => void;
+  readonly started?: (pid: number) => void;
 };
 
 // As long as the reference engine waits for a registry's first answer.
@@ -32,6 +33,7 @@ export const skopeo = async (args: readonly string[], options: SkopeoOptions): P
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const { stdout, stderr } = child;
+  if (child.pid !== undefined) options.started?.(child.pid);
   if (!stdout || !stderr) throw new Error('skopeo has no pipes');
 
   let [output, problem, fatal, rest] = ['', '', '', ''];

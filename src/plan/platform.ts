@@ -10,6 +10,8 @@ export const parsePlatform = (text: string, here: string): { os: string; archite
   const [first = '', second, variant = '', ...more] = text.toLowerCase().split('/');
   const refuse = (why: string) => invalid(`${JSON.stringify(text)}: ${why}: invalid argument`);
   if (more.length > 0) throw refuse('cannot parse platform specifier');
+  const wrong = text.split('/').find((component) => !/^[A-Za-z0-9_-]+$/.test(component));
+  if (wrong !== undefined) throw invalid(`${JSON.stringify(wrong)} is an invalid component of ${JSON.stringify(text)}: platform specifier component must match "^[A-Za-z0-9_-]+$": invalid argument`);
   if (second !== undefined) return { os: first, architecture: architecture(second), variant };
   if (systems.includes(first)) return { os: first, architecture: here, variant: '' };
   if (known.includes(architecture(first))) return { os: 'linux', architecture: architecture(first), variant: '' };

@@ -25,4 +25,10 @@ export const pushError = (error: unknown, hasCredentials: boolean): EngineError 
   return error instanceof EngineError ? error : systemError(words, error);
 };
 
+/** The same of a question. */
+export const askError = (error: unknown, named: NamedReference, hasCredentials: boolean): EngineError => {
+  const words = messageOf(error);
+  return /^(manifest|name) unknown/.test(words) ? notFound(MANIFEST_UNKNOWN) : pullError(error, named, hasCredentials);
+};
+
 const MANIFEST_UNKNOWN = 'manifest unknown: manifest unknown';

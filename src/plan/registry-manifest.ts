@@ -13,7 +13,7 @@ export const parseManifest = (text: string): Found => {
   const document = objectOf(parseJson(text));
   if (document['schemaVersion'] === 1) throw invalid('image manifests of schema 1 are not supported: build the image again with a newer tool');
   if (Array.isArray(document['manifests']))
-    return { kind: 'index', images: document['manifests'].map((each) => ({ digest: digestOf(each), platform: platformOf(objectOf(objectOf(each)['platform'])) })) };
+    return { kind: 'index', images: document['manifests'].map((each) => ({ digest: digestOf(each), platform: platformIn(objectOf(objectOf(each)['platform'])) })) };
   if (!Array.isArray(document['layers'])) throw systemError('the registry answered with what is no image manifest');
   return {
     kind: 'image',
@@ -34,9 +34,16 @@ export const imageFor = (images: readonly IndexEntry[], wanted: Platform): strin
 
 export const platformText = ({ os, architecture, variant }: Platform): string => [os, architecture, ...(variant === '' ? [] : [variant])].join('/');
 
+/** An image's configuration says what machine it is for. */
+export const platformOf = (config: string): Platform => platformIn(objectOf(parseJson(config)));
+
+/** OCI's documents need not say what they are. */
+export const mediaTypeOf = (text: string, kind: Found['kind']): string =>
+  String(objectOf(parseJson(text))['mediaType'] ?? `application/vnd.oci.image.${kind === 'index' ? 'index' : 'manifest'}.v1+json`);
+
 const variantsOf = ({ architecture }: Platform): readonly string[] => (architecture === 'arm64' ? ['v8'] : architecture === 'arm' ? ['v7', 'v6', 'v5'] : ['']);
 
-const platformOf = (json: JsonObject): Platform => ({ os: String(json['os'] ?? ''), architecture: String(json['architecture'] ?? ''), variant: String(json['variant'] ?? '') });
+const platformIn = (json: JsonObject): Platform => ({ os: String(json['os'] ?? ''), architecture: String(json['architecture'] ?? ''), variant: String(json['variant'] ?? '') });
 
 const digestOf = (json: Json | undefined): string => {
   const digest = String(objectOf(json)['digest'] ?? '');

@@ -50,6 +50,7 @@ const service = (fields: { readonlyRootfs?: boolean; user?: string; unpack?: Tre
       return result;
     },
     openVolume: (root) => (log.push(`open ${root}`), tree),
+    emitMounts: () => {},
     emitVolume: (volume, action) => log.push(`${action} ${volume.name}`),
   });
   return { archives, log };
@@ -66,7 +67,7 @@ test('a volume, by a name that no container has', async () => {
   const { archives, log } = service();
   assert.equal((await archives.stat('volume.data', '/d/f')).name, 'f');
   await archives.write('volume.data', '/d', Readable.from([]), { noOverwriteDirNonDir: false, copyUidGid: true });
-  assert.deepEqual(log, ['open /volumes/data/_data', 'close', 'leave', 'open /volumes/data/_data', 'unpack /d false undefined', 'close', 'leave', 'extract-to-dir data']);
+  assert.deepEqual(log, ['open /volumes/data/_data', 'close', 'leave', 'open /volumes/data/_data', 'unpack /d false undefined', 'extract-to-dir data', 'close', 'leave']);
   await assert.rejects(archives.stat('volume.nosuch', '/d'), refused('not-found: No such container: volume.nosuch'));
   await assert.rejects(archives.export('volume.data'), refused('not-found: No such container: volume.data'));
 });
@@ -104,7 +105,7 @@ test('write', async () => {
   await put(archives, '/d');
   await put(archives, '/d', true);
   assert.deepEqual(log.filter((line) => line.startsWith('unpack')), ['unpack /d true undefined', 'unpack /d true 12']);
-  assert.equal(log.at(-1), 'extract-to-dir');
+  assert.ok(log.indexOf('extract-to-dir') < log.lastIndexOf('unmount'));
   const rows: [path: string, message: string][] = [
     ['/d/f', 'system: extraction point is not a directory'],
     ['/nosuchdir', 'not-found: Could not find the file /nosuchdir in container cc'],

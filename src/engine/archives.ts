@@ -39,6 +39,8 @@ export type ArchivesParts = {
   readonly changes: (container: Container) => Promise<readonly Change[]>;
   /** `archive-path`, `extract-to-dir`, `export`. */
   readonly emit: (container: Container, action: string) => void;
+  /** Its volumes are in place for the call, or no longer. */
+  readonly emitMounts: (container: Container, action: 'mount' | 'unmount') => void;
   readonly findVolume: (name: string) => Volume | undefined;
   readonly withVolume: <T>(volume: Volume, body: (root: string) => Promise<T>) => Promise<T>;
   readonly openVolume: (root: string) => Tree;
@@ -54,7 +56,7 @@ type Subject = {
   emit(action: string): void;
 };
 
-export const createArchives = ({ find, withRootfs, openTree, changes, emit, findVolume, withVolume, openVolume, emitVolume }: ArchivesParts): Archives => {
+export const createArchives = ({ find, withRootfs, openTree, changes, emit, findVolume, withVolume, openVolume, emitVolume, emitMounts }: ArchivesParts): Archives => {
   const closing = async <T>(tree: Tree, body: (tree: Tree) => Promise<T>): Promise<T> => {
     try {
       return await body(tree);
@@ -64,7 +66,14 @@ export const createArchives = ({ find, withRootfs, openTree, changes, emit, find
   };
 
   const ofContainer = (container: Container): Subject => ({
-    within: (body) => withRootfs(container, 'whole', (rootfs) => closing(openTree(container, rootfs, 'whole'), body)),
+    async within(body) {
+      emitMounts(container, 'mount');
+      try {
+        return await withRootfs(container, 'whole', (rootfs) => closing(openTree(container, rootfs, 'whole'), body));
+      } finally {
+        emitMounts(container, 'unmount');
+      }
+    },
     checkWritable: (path) => checkWritable(container, path),
     user: container.spec.user,
     emit: (action) => emit(container, action),
@@ -124,8 +133,8 @@ export const createArchives = ({ find, withRootfs, openTree, changes, emit, find
         } catch (error) {
           throw codeOf(error) === 'EROFS' ? invalid('mounted volume is marked read-only') : inWordsOf(error, ref, path);
         }
+        subject.emit('extract-to-dir');
       });
-      subject.emit('extract-to-dir');
     },
     async export(ref) {
       const container = find(ref);

@@ -136,13 +136,9 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     dockerVersion: '28.5.2',
     upper: (id) => `${layout.dataRoot}/overlay2/${id}/diff`,
     async freeze(container) {
-      if (container.state.status !== 'running') return async () => {};
       await host.processes.pause(container.id, container.spec.runtime);
       emit(container, 'pause');
-      return async () => {
-        await host.processes.unpause(container.id, container.spec.runtime);
-        emit(container, 'unpause');
-      };
+      return { thaw: () => host.processes.unpause(container.id, container.spec.runtime), told: () => emit(container, 'unpause') };
     },
   });
 
@@ -243,6 +239,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       findVolume: (name) => ledger.state.volumes.get(name),
       withVolume: (volume, body) => visits.volume(volume, () => body(volume.mountpoint)),
       openVolume: (root) => host.openTree(root, []),
+      emitMounts: containerEvents(events).volumes,
       emitVolume: (volume, action) => events.emit({ type: 'volume', action, id: volume.name, attributes: { driver: 'local' } }),
       withRootfs: visits.container,
       openTree: (container, root, which) =>

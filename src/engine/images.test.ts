@@ -125,7 +125,7 @@ const engine = () => {
     architecture: 'amd64',
     dockerVersion: '28.5.2',
     upper: (id) => `written by ${id}`,
-    freeze: async () => async () => {},
+    freeze: async () => ({ thaw: async () => {}, told: () => {} }),
   });
   const imported = (content: string, repo = '', changes: string[] = []) =>
     images.import(Readable.from([content]), { repo, tag: '', message: '', changes, platform: '' });

@@ -35,7 +35,8 @@ export type ImagesParts = {
   /** Where a container writes. */
   upper(containerId: string): string;
   /** Holds a running container still; resolves to what lets it go on. */
-  freeze(container: Container): Promise<() => Promise<void>>;
+  /** `told`: when all is done, as clients are used to hear of it. */
+  freeze(container: Container): Promise<{ thaw(): Promise<void>; told(): void }>;
 };
 
 /** The service, and what keeps the disk in step with the records. */
@@ -297,32 +298,36 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
       if (container.state.status === 'dead') throw conflict(`You cannot commit container ${container.id} which is Dead`);
       if (container.state.status === 'removing') throw conflict(`You cannot commit container ${container.id} which is being removed`);
       const config = mergedConfig(applyChanges(emptyConfig, changes), container);
-      const goOn = pause && container.state.status === 'running' ? await parts.freeze(container) : async () => {};
-      const unpacked = await layers.unpack(layers.changes(parts.upper(container.id))).finally(goOn);
-      const { state } = ledger;
-      const parent = state.images.get(container.imageId);
-      const created = now();
-      const emptyLayer = unpacked.diffId === EMPTY_TAR;
-      const below = container.chainIds.map((chainId) => state.layers.get(chainId)?.diffId ?? '');
-      const description: ImageDescription = {
-        created,
-        author,
-        comment,
-        architecture: parent?.architecture ?? parts.architecture,
-        os: 'linux',
-        dockerVersion: parts.dockerVersion,
-        config,
-        history: [...(parent?.history ?? []), { created, createdBy: (container.spec.cmd ?? []).join(' '), author, comment, emptyLayer }],
-        diffIds: emptyLayer ? below : [...below, unpacked.diffId],
-      };
-      const image = await recordTop(description, unpacked, names, parent ? { parent: parent.id } : {});
-      events.emit({
-        type: 'container',
-        action: 'commit',
-        id: container.id,
-        attributes: { ...container.spec.labels, comment, image: container.spec.image, imageID: image.id, imageRef: names[0] ?? '', name: container.name },
-      });
-      return image.id;
+      const frozen = pause && container.state.status === 'running' ? await parts.freeze(container) : undefined;
+      try {
+        const unpacked = await layers.unpack(layers.changes(parts.upper(container.id))).finally(() => frozen?.thaw());
+        const { state } = ledger;
+        const parent = state.images.get(container.imageId);
+        const created = now();
+        const emptyLayer = unpacked.diffId === EMPTY_TAR;
+        const below = container.chainIds.map((chainId) => state.layers.get(chainId)?.diffId ?? '');
+        const description: ImageDescription = {
+          created,
+          author,
+          comment,
+          architecture: parent?.architecture ?? parts.architecture,
+          os: 'linux',
+          dockerVersion: parts.dockerVersion,
+          config,
+          history: [...(parent?.history ?? []), { created, createdBy: (container.spec.cmd ?? []).join(' '), author, comment, emptyLayer }],
+          diffIds: emptyLayer ? below : [...below, unpacked.diffId],
+        };
+        const image = await recordTop(description, unpacked, names, parent ? { parent: parent.id } : {});
+        events.emit({
+          type: 'container',
+          action: 'commit',
+          id: container.id,
+          attributes: { ...container.spec.labels, comment, image: container.spec.image, imageID: image.id, imageRef: names[0] ?? '', name: container.name },
+        });
+        return image.id;
+      } finally {
+        frozen?.told();
+      }
     },
 
     collect: () =>

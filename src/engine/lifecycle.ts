@@ -131,11 +131,15 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     const fault = logFault(before.spec.log);
     const log = fault === undefined ? openLog(before) : NO_LOG;
     const clients = attachments(id);
+    let joined: Container | undefined;
     try {
       if (fault !== undefined) throw systemError(`failed to create task for container: failed to initialize logging driver: ${fault}`);
       const planned = await raiseSandbox(id);
       const spec = await parts.prepare(planned, ledger.state);
       watchMemory(planned);
+      joined = planned;
+      emitVolumes(joined, 'mount');
+      emitNetworks(joined, joined.sandbox, 'connect');
       let process: RunningProcess | undefined;
       // Should it end before its beginning is on record, the end waits for that.
       let ended: Exit | undefined;
@@ -159,8 +163,6 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       clients.begin(process);
       watchMemory(planned, process.pid);
       await update(id, started);
-      emitVolumes(planned, 'mount');
-      emitNetworks(planned, planned.sandbox, 'connect');
       emit(planned, 'start');
       parts.health.begin(id);
       recorded = true;
@@ -172,7 +174,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       memory.delete(id);
       clients.end();
       attached.delete(id);
-      await lower(id, error);
+      await lower(id, error, joined);
       throw error;
     }
   };
@@ -246,8 +248,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       error,
     );
 
-  /** A start that failed: the sandbox goes, the reason stays. */
-  const lower = async (id: string, error: unknown): Promise<void> => {
+  /** A start that failed: the sandbox goes, the reason stays. `joined`: it was on its networks already. */
+  const lower = async (id: string, error: unknown, joined: Container | undefined): Promise<void> => {
     const { exitCode = 128 } = error as { exitCode?: number };
     await ledger.settle((state) => {
       const container = state.containers.get(id);
@@ -256,9 +258,11 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       const next = withState(container, { status: startedAt === undefined ? 'created' : 'exited', pid: 0, pidStart: 0, exitCode, error: messageOf(error) });
       return { changes: [put({ ...next, sandbox: undefined })], result: undefined };
     });
+    if (joined) emitNetworks(joined, joined.sandbox, 'disconnect');
+    if (joined) emitVolumes(joined, 'unmount');
     const container = ledger.state.containers.get(id);
     if (!container?.spec.autoRemove) return;
-    await discard(id, { volumes: true });
+    emitTaken(await discard(id, { volumes: true }));
     emit(container, 'destroy');
     tell(id, 'removed', { code: exitCode, at: host.now() });
   };
@@ -304,8 +308,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     };
     // Clients see the end of the output at once; what waits for the container waits for its records.
     clients?.end();
-    if (departure) await discard(id, departure);
-    else {
+    const taken = departure ? await discard(id, departure) : [];
+    if (!departure) {
       await ledger.settle((state) => {
         const now = state.containers.get(id);
         return { changes: now ? [put({ ...withState(now, ended), sandbox: undefined })] : [], result: undefined };
@@ -318,6 +322,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     tell(id, 'ended', exit);
     if (departure) {
       leaving.delete(id);
+      emitTaken(taken);
       emit(container, 'destroy');
       tell(id, 'removed', exit);
       departure.gone();
@@ -325,9 +330,9 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
   };
 
   /** The record goes, and all the host has of it; with it the volumes nobody else uses. */
-  const discard = async (id: string, { volumes }: { volumes: boolean }): Promise<void> => {
+  const discard = async (id: string, { volumes }: { volumes: boolean }): Promise<readonly string[]> => {
     const container = ledger.state.containers.get(id);
-    if (!container) return;
+    if (!container) return [];
     const taken = await ledger.settle((state) => {
       const now = state.containers.get(id);
       const along = now && volumes ? volumesTakenAlong(now, state.containers.values()) : [];
@@ -338,7 +343,11 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
       return { changes: now ? changes : [], result: along };
     });
     parts.removed(container);
-    for (const name of taken) events.emit({ type: 'volume', action: 'destroy', id: name, attributes: { driver: 'local' } });
+    return taken;
+  };
+
+  const emitTaken = (volumes: readonly string[]): void => {
+    for (const name of volumes) events.emit({ type: 'volume', action: 'destroy', id: name, attributes: { driver: 'local' } });
   };
 
   const restarts = createRestarts((id, claim) => {
@@ -466,7 +475,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
           }
           return;
         }
-        await discard(id, { volumes });
+        emitTaken(await discard(id, { volumes }));
         host.processes.forget(id);
         emit(container, 'destroy');
         tell(id, 'removed', undefined);

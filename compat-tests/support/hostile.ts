@@ -130,7 +130,8 @@ function changed(value: unknown, one: <T>(list: readonly T[]) => T, chance: Chan
         at = next as Record<string, unknown>;
         continue;
       }
-      if (chance(6) === 0) at[String(one(nasty))] = next;
+      if (Array.isArray(at) && chance(3) === 0) at.push(structuredClone(one(nasty)));
+      else if (!Array.isArray(at) && chance(6) === 0) at[String(one(nasty))] = next;
       else at[key] = structuredClone(one(nasty));
       break;
     }

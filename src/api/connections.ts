@@ -14,7 +14,7 @@ export type Patience = {
   readonly idle: number;
 };
 
-export const PATIENCE: Patience = { head: 60_000, upload: 600_000, rest: 30_000, idle: 3_600_000 };
+export const PATIENCE: Patience = { head: 60_000, upload: 600_000, rest: 5_000, idle: 3_600_000 };
 
 /** So many connections are enough for anyone. With more, those between two requests are closed. */
 const [MANY, MOST] = [2048, 8192];

@@ -88,6 +88,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
   /** Containers whose latest run had something killed for want of memory. */
   const outOfMemory = new Set<string>();
   const watchers = new Map<string, Set<(what: 'ended' | 'removed', exit: Exit | undefined) => void>>();
+  /** Containers whose end a client's stop is waiting for. */
+  const stopping = new Set<string>();
   /** Containers that go as soon as their process has ended: removal joins the change that records the end. */
   const leaving = new Map<string, { volumes: boolean; gone: () => void }>();
 
@@ -396,8 +398,9 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     return result;
   };
 
+  /** So that its signals reach it. One that has ended meanwhile can not be unfrozen, and one that does not end is found out by waiting. */
   const unfreeze = async (container: Container): Promise<void> => {
-    if (container.state.status === 'paused') await host.processes.unpause(container.id, container.spec.runtime);
+    if (container.state.status === 'paused') await host.processes.unpause(container.id, container.spec.runtime).catch(() => {});
   };
 
   const kill = async (container: Container): Promise<void> => {
@@ -443,14 +446,22 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         const done = ended(id);
         emit(container, 'kill', { signal: String(signal) });
         send(container, signal);
-        if (!(timeout < 0 ? await done.then(() => true) : await within(done, timeout * 1000))) {
-          emit(container, 'kill', { signal: String(SIGKILL) });
-          await kill(container);
+        stopping.add(id);
+        try {
+          await unfreeze(container);
+          if (!(timeout < 0 ? await done.then(() => true) : await within(done, timeout * 1000))) {
+            emit(container, 'kill', { signal: String(SIGKILL) });
+            await kill(container);
+          }
+        } finally {
+          stopping.delete(id);
         }
         emit(container, 'stop');
       }),
-    remove: (id, { force, volumes, ref = id }) =>
-      locked(id, async () => {
+    remove: (id, { force, volumes, ref = id }) => {
+      // Somebody waits, perhaps for ever, for it to end by itself.
+      if (force && stopping.has(id)) send(recordOf(id), SIGKILL);
+      return locked(id, async () => {
         const container = recordOf(id);
         const running = live.has(id);
         if (running || container.state.status === 'restarting') {
@@ -479,7 +490,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         host.processes.forget(id);
         emit(container, 'destroy');
         tell(id, 'removed', undefined);
-      }),
+      });
+    },
     async adopt(container) {
       const { id, state, spec } = container;
       if (state.status === 'restarting' && container.sandbox === undefined) {

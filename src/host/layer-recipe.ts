@@ -1,6 +1,7 @@
 import { closeSync, createReadStream, createWriteStream, openSync, readSync } from 'node:fs';
 import { constants, open, realpath } from 'node:fs/promises';
 import { once } from 'node:events';
+import { pipeline } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 
@@ -22,6 +23,8 @@ export type RecipeWriter = {
   /** Resolves when more may be written without piling up. */
   drained(): Promise<void>;
   close(): Promise<void>;
+  /** Gives up: what was written is of no use. */
+  abandon(): void;
 };
 
 export const writeRecipe = (path: string): RecipeWriter => {
@@ -65,6 +68,10 @@ export const writeRecipe = (path: string): RecipeWriter => {
       gzip.end();
       await written;
     },
+    abandon() {
+      gzip.destroy();
+      file.destroy();
+    },
   };
 };
 
@@ -89,7 +96,11 @@ export async function* readRecipe(path: string, root: string): AsyncGenerator<Bu
 
 async function* records(path: string): AsyncGenerator<Buffer | { path: string; size: number }> {
   let have: Buffer = Buffer.alloc(0);
-  for await (const chunk of createReadStream(path).pipe(createGunzip({ chunkSize: 4 * COALESCE }))) {
+  const file = createReadStream(path);
+  const plain = createGunzip({ chunkSize: 4 * COALESCE });
+  // Whoever reads may stop anywhere; then the file is closed too. An error comes out of `plain`.
+  pipeline(file, plain, () => {});
+  for await (const chunk of plain) {
     have = have.length === 0 ? (chunk as Buffer) : Buffer.concat([have, chunk as Buffer]);
     for (;;) {
       if (have.length < 5) break;

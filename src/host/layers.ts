@@ -202,18 +202,23 @@ const unpackInto = async (directory: string, tar: Readable, moved: () => void): 
     trailer: (bytes) => recipe.raw(bytes),
   });
 
-  await intoTar(['--extract', '--file=-', `--directory=${diff}`, ...unpackArgs, `--exclude=${WHITEOUT}*`], tar, {
-    chunk(bytes) {
-      hash.update(bytes);
-      total += bytes.length;
-      moved();
-      scan.push(bytes);
-      return recipe.drained();
-    },
-    end: () => scan.end(),
-    isEmpty: () => entries === 0,
-  });
-  await recipe.close();
+  try {
+    await intoTar(['--extract', '--file=-', `--directory=${diff}`, ...unpackArgs, `--exclude=${WHITEOUT}*`], tar, {
+      chunk(bytes) {
+        hash.update(bytes);
+        total += bytes.length;
+        moved();
+        scan.push(bytes);
+        return recipe.drained();
+      },
+      end: () => scan.end(),
+      isEmpty: () => entries === 0,
+    });
+    await recipe.close();
+  } catch (error) {
+    recipe.abandon();
+    throw error;
+  }
   await writeWhiteouts(diff, whiteouts);
   await writeFile(path.join(directory, 'tar.json'), JSON.stringify({ size: total }));
   return { diffId: `sha256:${hash.digest('hex')}`, size };
@@ -246,14 +251,19 @@ const intoTar = async (
     closed = true;
     goOn();
   });
+  let plain = tar;
   try {
-    for await (const chunk of await decompressed(tar)) {
+    plain = await decompressed(tar);
+    // Not destroyed when one stops listening: its sender should hear why.
+    for await (const chunk of plain.iterator({ destroyOnReturn: false })) {
       await look.chunk(chunk as Buffer);
       if (!closed && !stdin.write(chunk)) await new Promise<void>((resolve) => ((goOn = resolve), closed && resolve()));
     }
     look.end();
   } catch (error) {
     child.kill();
+    if (plain !== tar) plain.destroy();
+    tar.resume();
     await ended.catch(() => {});
     throw error;
   }

@@ -64,7 +64,8 @@ const collected = (child: ChildProcess): Packed => {
   let words = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(0, 2048)));
   stdout?.on('data', (chunk: Buffer) => {
-    if (!tar.push(chunk)) stdout.pause();
+    // Nobody waits for what comes after that, and a paused stream would never end.
+    if (!tar.destroyed && !tar.push(chunk)) stdout.pause();
   });
   const done = new Promise<void>((resolve) => {
     child.on('error', (error) => {

@@ -25,7 +25,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['store/store.ts'],
   ws: ['api/attach-websocket.ts'],
   // Each has system calls of its own, with the constants that belong to them.
-  koffi: ['host/syscalls.ts', 'host/open-beneath.ts', 'host/container-view.ts', 'host/netlink.ts', 'host/console.ts', 'host/socket.ts'],
+  koffi: ['host/syscalls.ts', 'host/open-beneath.ts', 'host/container-view.ts', 'host/netlink.ts', 'host/netlink-socket.ts', 'host/console.ts', 'host/socket.ts'],
 };
 
 const SOURCE = import.meta.dirname;

@@ -17,6 +17,7 @@ import { containerEvents } from './container-events.ts';
 import { createEvents } from './events.ts';
 import { planDefaults, renewDefaultBridge, type BridgeFlags } from './default-networks.ts';
 import { createExecs } from './exec.ts';
+import { createHealing, type HealingHost } from './healing.ts';
 import { createHealthProbes } from './health.ts';
 import { findContainer } from './find.ts';
 import type { Host, Store } from './host.ts';
@@ -66,10 +67,13 @@ export type EngineHost = Omit<Host, 'sizes'> &
   Omit<PrepareHost, 'machine'> &
   Omit<ReconcileHost, 'sweep' | 'unpause'> &
   VolumeHost &
+  HealingHost &
   RootfsHost &
   Omit<VolumeArchiveHost, 'openTree'> & {
     readonly processes: Host['processes'] & { sweep(known: ReadonlySet<string>): Promise<void>; discard(containerId: string, runtime: string): Promise<void> };
     nowNanoseconds(): bigint;
+    /** Counted on without a jump, from some moment. */
+    milliseconds(): number;
     hostRanges(): readonly TakenRange[];
     hasDevice(name: string): boolean;
     isForwarding(family: Family): boolean;
@@ -192,6 +196,17 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     });
   };
 
+  const healing = createHealing({
+    ledger,
+    host,
+    layout,
+    families: layout.iptables ? parts.network.families : [],
+    events,
+    identity: parts.facts,
+    now: host.milliseconds,
+    log: parts.log,
+  });
+
   const engine: Engine = {
     containers: createContainers({
       ledger,
@@ -303,6 +318,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
         fresh,
       });
       for (const container of ledger.state.containers.values()) prepare.mend(container);
+      healing.begin();
     },
   };
 };

@@ -50,3 +50,26 @@ test('a failure takes the records back, and lets the next one work', async () =>
   await ledger.change(only(put('data')));
   assert.equal(ledger.state.volumes.size, 1);
 });
+
+test('work on a record as it is: not while it is being changed, and changes wait for it', async () => {
+  const log: string[] = [];
+  let letGo = (): void => {};
+  let held = new Promise<void>((resolve) => (letGo = resolve));
+  const ledger = ledgerOf(async (text) => {
+    await held;
+    log.push(text);
+  });
+  const making = ledger.change(only(put('data')));
+  assert.equal(ledger.still('volumes', 'data', async () => assert.fail('it is being made')), undefined);
+  letGo();
+  await making;
+  held = new Promise<void>((resolve) => (letGo = resolve));
+  const mending = ledger.still('volumes', 'data', async () => {
+    await held;
+    log.push('mended');
+  });
+  const removal = ledger.settle(only(take('data')));
+  letGo();
+  await Promise.all([mending, removal]);
+  assert.deepEqual(log, ['add data', 'mended', 'remove data']);
+});

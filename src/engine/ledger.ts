@@ -17,6 +17,11 @@ export type Ledger = {
   settle<T>(decide: (state: State) => Decision<T>): Promise<T>;
   /** Records alone: the host has what they want already, or is left to `reconcile`. */
   found(changes: readonly RecordChange[]): Promise<void>;
+  /**
+   * Work on what the host has of a record, which stays as it is until the work is done: changes of it wait. undefined: it is
+   * just being changed.
+   */
+  still(collection: RecordChange['collection'], key: string, work: () => Promise<void>): Promise<void> | undefined;
 };
 
 export const createLedger = ({
@@ -80,6 +85,7 @@ export const createLedger = ({
         throw error;
       }
     },
+    still: (collection, key, work) => (turns.isTaken({ collection, key }) ? undefined : turns.next([{ collection, key }]).work(work)),
   };
 };
 
@@ -89,9 +95,11 @@ export const createLedger = ({
  */
 const createTurns = () => {
   const last = new Map<string, Promise<void>>();
+  const keyOf = ({ collection, key }: Pick<RecordChange, 'collection' | 'key'>): string => `${collection}/${key}`;
   return {
-    next(changes: readonly RecordChange[]) {
-      const keys = changes.map(({ collection, key }) => `${collection}/${key}`);
+    isTaken: (record: Pick<RecordChange, 'collection' | 'key'>): boolean => last.has(keyOf(record)),
+    next(changes: readonly Pick<RecordChange, 'collection' | 'key'>[]) {
+      const keys = changes.map(keyOf);
       const earlier = keys.flatMap((key) => last.get(key) ?? []);
       let finished = (): void => {};
       const mine = new Promise<void>((resolve) => (finished = resolve));

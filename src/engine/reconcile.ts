@@ -1,8 +1,10 @@
 import type { Container } from '../model/container.ts';
 import { EngineError, messageOf } from '../model/errors.ts';
 import { desired, type Layout } from '../plan/desired.ts';
-import { baseFirewall, FOREIGN_CHAINS, foldChains, isOurs } from '../plan/firewall.ts';
+import { baseFirewall, foldChains } from '../plan/firewall.ts';
+import { firewallDrift, type TableDrift } from '../plan/firewall-drift.ts';
 import type { Family, HostObject, Operation } from '../operations/operation.ts';
+import type { SharedRule } from '../operations/ruleset.ts';
 import type { Ledger } from './ledger.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
@@ -13,6 +15,8 @@ export type ReconcileHost = {
   readonly firewall: {
     list(family: Family): Promise<ReadonlyMap<string, readonly string[]>>;
     replace(family: Family, chains: ReadonlyMap<string, readonly string[]>, lines: readonly { readonly table: string; readonly line: string }[]): Promise<void>;
+    /** What the family is to hold from now on, as changes go on from there. */
+    expect(family: Family, chains: ReadonlyMap<string, readonly string[]>, shared: readonly SharedRule[]): void;
   };
   /** Ends renamings of volumes that a crash cut short, as the state has them. */
   mendMoves(isVolume: (directory: string) => boolean): void;
@@ -89,29 +93,18 @@ export const reconcileFirewall = async (
   wanted: readonly HostObject[],
   bridges: ReadonlySet<string> = bridgesOf(wanted),
 ): Promise<boolean> => {
-  const there = await host.firewall.list(family);
   const { chains, shared } = foldChains([...baseFirewall(family), ...wanted], family);
-  const wantedShared = new Map<string, string[]>();
-  for (const { table, chain, spec } of shared) {
-    const key = `${table} ${chain}`;
-    wantedShared.set(key, [...(wantedShared.get(key) ?? []), spec.join(' ')]);
-  }
-  const changed = new Map([...chains].filter(([key, rules]) => !sameLines(there.get(key), rules)));
-  const foreign = FOREIGN_CHAINS.filter((name) => !there.has(`filter ${name}`)).map((name) => ({ table: 'filter', line: `:${name} - [0:0]` }));
-  const lines: { table: string; line: string }[] = [];
-  for (const [key, rules] of there) {
-    const [table = '', chain = ''] = key.split(' ');
-    if (chains.has(key)) continue;
-    for (const rule of rules) if (isOurs(table, chain, rule, bridges) && !(wantedShared.get(key) ?? []).includes(rule)) lines.push({ table, line: `-D ${chain} ${rule}` });
-  }
-  for (const { table, chain, spec, at } of shared)
-    if (!(there.get(`${table} ${chain}`) ?? []).includes(spec.join(' '))) lines.push({ table, line: `${at === 'top' ? '-I' : '-A'} ${chain} ${spec.join(' ')}` });
-  if (changed.size === 0 && foreign.length === 0 && lines.length === 0) return false;
-  await host.firewall.replace(family, changed, [...foreign, ...lines]);
+  host.firewall.expect(family, chains, shared);
+  const drift = firewallDrift(await host.firewall.list(family), { chains, shared, policies: new Map() }, bridges);
+  if (drift.length === 0) return false;
+  await host.firewall.replace(family, ...remedyOf(drift));
   return true;
 };
 
+/** The chains and lines that put several tables right at once. */
+export const remedyOf = (drift: readonly TableDrift[]): [ReadonlyMap<string, readonly string[]>, { readonly table: string; readonly line: string }[]] => [
+  new Map(drift.flatMap(({ chains }) => [...chains])),
+  drift.flatMap(({ table, lines }) => lines.map((line) => ({ table, line }))),
+];
+
 const bridgesOf = (objects: readonly HostObject[]): Set<string> => new Set(objects.flatMap((object) => (object.kind === 'bridge' ? [object.name] : [])));
-
-const sameLines = (a: readonly string[] | undefined, b: readonly string[]): boolean => a !== undefined && a.length === b.length && a.every((line, i) => line === b[i]);
-

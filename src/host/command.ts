@@ -21,6 +21,8 @@ export type RunOptions = {
 
 const [DEFAULT_TIMEOUT, OUTPUT_LIMIT] = [60_000, 64 * 1024 * 1024];
 
+export type Child = Pick<Spawned, 'pid' | 'ended'>;
+
 /** Runs to the end; resolves to what it printed. */
 export const run = async (argv: readonly string[], options: RunOptions = {}): Promise<{ stdout: string; stderr: string }> => {
   const [file = '', ...args] = argv;
@@ -64,7 +66,7 @@ export const launch = (
  * the price of execa's comforts. Spawned at once, in the network namespace this thread is in. With `until`, it has done its
  * work when it prints that, and may take its time to end.
  */
-export const runQuick = (argv: readonly string[], input: string, until?: string): Promise<string> => {
+export const runQuick = (argv: readonly string[], input: string, until?: string, began: (child: Child) => void = () => {}): Promise<string> => {
   const [name = '', ...args] = argv;
   const pipes = [makePipe(), makePipe(), makePipe()] as const;
   const [[theirIn, ourIn], [ourOut, theirOut], [ourErr, theirErr]] = pipes;
@@ -77,6 +79,7 @@ export const runQuick = (argv: readonly string[], input: string, until?: string)
   } finally {
     for (const fd of [theirIn, theirOut, theirErr]) fs.closeSync(fd);
   }
+  began(child);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => process.kill(child.pid, 'SIGKILL'), DEFAULT_TIMEOUT);
     const stdout = collect(ourOut, (text) => {

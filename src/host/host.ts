@@ -1,14 +1,16 @@
 import { systemError } from '../model/errors.ts';
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Family, KindOf, Operation } from '../operations/operation.ts';
+import type { Family, HostObject, KindOf, Operation } from '../operations/operation.ts';
 import { changesOf } from './changes.ts';
 import { now, timeOfMilliseconds } from './clock.ts';
 import { copyUp, isBeneath, mayBeIn } from './copy-up.ts';
 import { createResolvers, type Lookup } from './dns.ts';
 import { createExecutor, placeOf } from './executor.ts';
 import { createHostPorts } from './host-port.ts';
+import { hostLinks } from './host-links.ts';
 import { createIptables } from './iptables.ts';
+import { mendLinks } from './link.ts';
 import { observe } from './observe.ts';
 import { isFrozen } from './freezer.ts';
 import { createPlaces } from './places.ts';
@@ -27,6 +29,7 @@ import { createStatistics } from './statistics.ts';
 import { mountWords } from './syscalls.ts';
 import { plainly, type Step } from './step.ts';
 import { openTree } from './tree.ts';
+import { createWatch, type Watch } from './watch.ts';
 
 /** The machine, as the engine knows it: one object that the composition root hands out in parts. */
 export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
@@ -36,7 +39,8 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
   lookup: Lookup;
   step?: Step;
 }) => {
-  const iptables = createIptables(step);
+  const watch: Watch = createWatch((family, table, chain) => iptables.concerns(family, table, chain));
+  const iptables = createIptables(step, watch.began);
   const places = createPlaces({ trash: path.join(dataRoot, 'tmp') });
   const volumeFiles = createVolumeFiles({ dataRoot, places });
   const executor = createExecutor({ iptables, hostPorts: createHostPorts(), places, resolvers: createResolvers(lookup), step });
@@ -59,6 +63,10 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
     memory: createMemoryWatches(),
     statistics: createStatistics(now),
     firewall: iptables,
+    watch: watch.start,
+    hostLinks,
+    mendLinks: (objects: readonly HostObject[]) => mendLinks(objects, step),
+    milliseconds: () => performance.now(),
     hostRanges,
     hasDevice,
     isForwarding,

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import type { Step } from './step.ts';
 import { writeSysctl } from './sysctl.ts';
-import type { KindOf, Operation } from '../operations/operation.ts';
-import { addAddress, addBridge, addRoute, addVeth, deleteLink, deleteRoute, netlink, setUp, type Message } from './netlink.ts';
+import type { HostObject, KindOf, Operation } from '../operations/operation.ts';
+import { addAddress, addBridge, addRoute, addSubnetRoute, addVeth, deleteLink, deleteRoute, joinBridge, netlink, setUp, type Message } from './netlink.ts';
 
 type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'sysctl'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'>;
 export type LinkOperation = Operation & { readonly object: LinkObject };
@@ -15,10 +15,18 @@ export const BRIDGE_ALIAS = 'berth network ';
  * Bridges, veth pairs, addresses and routes: first what goes on the host, then what goes inside each namespace.
  * What is in a namespace that goes, goes with it, and the kernel need not be asked.
  */
-export const applyLinks = async (operations: readonly LinkOperation[], step: Step): Promise<void> => {
+export const applyLinks = (operations: readonly LinkOperation[], step: Step): Promise<void> => apply(operations, step, false);
+
+/** Makes sure of these, whatever is there already of them: routes of a bridge's subnets too, and that a veth is up and in its bridge. */
+export const mendLinks = (objects: readonly HostObject[], step: Step): Promise<void> =>
+  apply(objects.flatMap((object) => (isLink(object) ? [{ action: 'add', object } as const] : [])), step, true);
+
+const isLink = (object: HostObject): object is LinkObject => ['netns', 'bridge', 'veth', 'sysctl', 'address', 'route'].includes(object.kind);
+
+const apply = async (operations: readonly LinkOperation[], step: Step, mending: boolean): Promise<void> => {
   const doomed = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'netns' ? [object.path] : [])));
   const goneDevices = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [`${object.netns} ${object.device}`] : [])));
-  const onHost: (() => Message)[] = [];
+  const onHost: (() => Message | undefined)[] = [];
   const inside = new Map<string, (() => Message | undefined)[]>();
   const into = (netns: string, build: () => Message | undefined): void => {
     const list = inside.get(netns) ?? [];
@@ -41,11 +49,13 @@ export const applyLinks = async (operations: readonly LinkOperation[], step: Ste
       case 'bridge':
         if (add) {
           onHost.push(() => addBridge(object), () => setUp(object.name, bridgeAlias(object.networkId)), ...object.addresses.map((cidr) => () => addAddress(object.name, cidr)));
+          if (mending) onHost.push(...object.addresses.map((cidr) => () => addSubnetRoute(object.name, cidr)));
         } else onHost.push(() => deleteLink(object.name));
         break;
       case 'veth':
         if (add) {
           onHost.push(() => addVeth({ ...object, netnsFd: netnsFd(object.netns) }));
+          if (mending) onHost.push(() => joinBridge(object.name, object.bridge));
           // While it is down: one that comes up gives itself an address.
           into(object.netns, () => writeSysctl(`net.ipv6.conf.${object.device}.disable_ipv6`, object.ipv6 ? '0' : '1'));
           into(object.netns, () => setUp(object.device));
@@ -66,7 +76,7 @@ export const applyLinks = async (operations: readonly LinkOperation[], step: Ste
   }
   try {
     // One after the other: a message may name what the one before it made.
-    for (const build of onHost) await step('link', () => netlink(undefined, () => [build()]));
+    for (const build of onHost) await step('link', () => netlink(undefined, () => [build() ?? []].flat()));
     await Promise.all([...inside].map(([netns, builds]) => step('links in a namespace', () => netlink(netns, () => builds.flatMap((build) => build() ?? [])))));
   } finally {
     for (const fd of opened.values()) fs.closeSync(fd);

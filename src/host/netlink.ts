@@ -3,6 +3,7 @@ import os from 'node:os';
 import koffi from 'koffi';
 import { isIP } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
+import { formatAddress, parseCidr, subnetOf } from '../model/cidr.ts';
 import { inNetns, libc } from './syscalls.ts';
 
 /**
@@ -43,7 +44,8 @@ const [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFA
 const [IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER] = [1, 2, 1];
 const [IFLA_BR_NF_CALL_IPTABLES, IFLA_BR_NF_CALL_IP6TABLES] = [36, 37];
 const [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_F_NODAD] = [1, 2, 4, 0x02];
-const [RTA_DST, RTA_OIF, RTA_GATEWAY] = [1, 4, 5];
+const [RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC] = [1, 4, 5, 6, 7];
+const [RTPROT_KERNEL, RT_SCOPE_LINK, IPV6_SUBNET_PRIORITY] = [2, 253, 256];
 const [RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, IFF_UP] = [254, 3, 0, 1, 1];
 
 /** Runs the messages that `build` gives, in the daemon's network namespace or in another; all, up to the first failure. */
@@ -269,6 +271,10 @@ export const deleteLink = (device: string): Message => ({
   isSo: () => !hasDevice(device),
 });
 
+/** Up, and in that bridge, wherever it was before. */
+export const joinBridge = (device: string, bridge: string): Message =>
+  message(`set ${device} up in ${bridge}`, RTM_NEWLINK, 0, [linkHeader(indexOf(device), true), attribute(IFLA_MASTER, word(indexOf(bridge)))]);
+
 /** The 4 or 16 bytes of an address. */
 export const addressBytes = (address: string): Buffer => {
   if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
@@ -296,6 +302,25 @@ export const addAddress = (device: string, cidr: string): Message => {
     parts.push(attribute(IFA_BROADCAST, broadcast));
   }
   return message(`add address ${cidr} to ${device}`, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, parts, ['EEXIST']);
+};
+
+/** The route to the subnet of a device's own address, as the kernel makes it when the address comes. */
+export const addSubnetRoute = (device: string, cidr: string): Message | undefined => {
+  const [own = '', prefix = ''] = cidr.split('/');
+  const parsed = parseCidr(cidr);
+  const bytes = addressBytes(own);
+  if (!parsed || Number(prefix) === 8 * bytes.length) return undefined;
+  const ipv4 = bytes.length === 4;
+  const header = Buffer.alloc(12);
+  header.writeUInt8(ipv4 ? AF_INET : AF_INET6, 0);
+  header.writeUInt8(Number(prefix), 1);
+  header.writeUInt8(RT_TABLE_MAIN, 4);
+  header.writeUInt8(RTPROT_KERNEL, 5);
+  header.writeUInt8(ipv4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE, 6);
+  header.writeUInt8(RTN_UNICAST, 7);
+  const parts = [header, attribute(RTA_DST, addressBytes(formatAddress(subnetOf(parsed)))), attribute(RTA_OIF, word(indexOf(device)))];
+  parts.push(ipv4 ? attribute(RTA_PREFSRC, bytes) : attribute(RTA_PRIORITY, word(IPV6_SUBNET_PRIORITY)));
+  return message(`add route to ${cidr} on ${device}`, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, parts, ['EEXIST']);
 };
 
 const route = (type: number, flags: number, to: string, via: string, device: string, fine: readonly string[]): Message => {

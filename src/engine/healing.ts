@@ -1,0 +1,138 @@
+import { messageOf } from '../model/errors.ts';
+import type { Family, HostObject } from '../operations/operation.ts';
+import type { Ruleset } from '../operations/ruleset.ts';
+import type { Layout } from '../plan/desired.ts';
+import { describeDrift, firewallDrift } from '../plan/firewall-drift.ts';
+import { linkFaults, mayConcern, type LinkFault, type LinksThere } from '../plan/link-drift.ts';
+import { afterMending, GIVEN_UP, hasGivenUp, waitBefore, type Patience } from '../plan/patience.ts';
+import type { Events } from './events.ts';
+import type { Ledger } from './ledger.ts';
+import { createLooks } from './looks.ts';
+import { remedyOf } from './reconcile.ts';
+
+/** What healing needs of the machine. */
+export type HealingHost = {
+  readonly firewall: {
+    heal(remedy: (family: Family, there: Listing, kept: Ruleset) => Remedy | undefined): void;
+    mend(family: Family): Promise<void>;
+  };
+  /** Tells, from now on, what others have done to the host's network. */
+  watch(families: readonly Family[], told: (news: News) => void): void;
+  /** undefined: it cannot be said just now. */
+  hostLinks(): LinksThere | undefined;
+  /** Makes sure of these, whatever is there already. */
+  mendLinks(objects: readonly HostObject[]): Promise<void>;
+};
+
+type Listing = ReadonlyMap<string, readonly string[]>;
+type Remedy = { readonly chains: Listing; readonly lines: readonly { readonly table: string; readonly line: string }[]; readonly done: () => void };
+type News = {
+  readonly families: ReadonlySet<Family>;
+  readonly links: ReadonlyMap<string, { readonly up: boolean; readonly master: string | undefined } | undefined>;
+  readonly bare: ReadonlySet<string>;
+  readonly lost: boolean;
+};
+
+/** Milliseconds until those are looked at again that are just being changed, and those that could not be mended. */
+const [AGAIN, AFTER_FAILURE] = [500, 1000];
+/** What is mended together is told together. */
+const TELL = 20;
+
+/**
+ * Mends, while the daemon runs, what others take from the host: rules, chains, bridges, their addresses and routes, veths. What is
+ * on its way to be changed is looked at afterwards; what is undone again and again is mended ever more rarely.
+ */
+export const createHealing = ({ ledger, host, layout, families, events, identity, now, log }: {
+  ledger: Pick<Ledger, 'state' | 'still'>;
+  host: HealingHost;
+  layout: Layout;
+  /** Whose rules are berth's to make. */
+  families: readonly Family[];
+  events: Pick<Events, 'emit'>;
+  /** The daemon's id and name, for its events. */
+  identity: () => Promise<{ readonly id: string; readonly hostname: string }>;
+  /** Milliseconds, never going back. */
+  now: () => number;
+  log: (message: string) => void;
+}): { begin(): void } => {
+  const patience = new Map<string, Patience>();
+  const remember = (thing: string): Patience => {
+    const after = afterMending(patience.get(thing), now());
+    patience.set(thing, after);
+    return after;
+  };
+
+  /** Docker clients show it as any other event of the daemon's; who goes on undoing is told of once in the log. */
+  const told: string[] = [];
+  const tell = (thing: string, words: string): void => {
+    const { times } = remember(thing);
+    if (times < GIVEN_UP) log(`mended ${words}`);
+    else if (times === GIVEN_UP) log(`mended ${words}: somebody undoes this again and again, it is mended ever more rarely from now on`);
+    if (told.push(words) > 1) return;
+    setTimeout(async () => {
+      const { id, hostname } = await identity();
+      events.emit({ type: 'daemon', action: 'heal', id, attributes: { name: hostname, mended: told.splice(0).join('; ') } });
+    }, TELL).unref();
+  };
+  const failed = (thing: string, what: Family | 'links', error: unknown): void => {
+    if (!hasGivenUp(remember(`failing ${thing}`))) log(`cannot mend ${thing}: ${messageOf(error)}`);
+    looks.again(what, AFTER_FAILURE);
+  };
+  /** Whether its time has come; if not, it is looked at then. */
+  const isTime = (thing: string, what: Family | 'links'): boolean => {
+    const wait = waitBefore(patience.get(thing), now());
+    if (wait > 0) looks.again(what, wait);
+    return wait === 0;
+  };
+
+  const remedy = (family: Family, there: Listing, kept: Ruleset): Remedy | undefined => {
+    const drift = firewallDrift(there, kept, bridges()).filter(({ table }) => isTime(`${family} ${table}`, family));
+    if (drift.length === 0) return undefined;
+    const [chains, lines] = remedyOf(drift);
+    return { chains, lines, done: () => drift.forEach((each) => tell(`${family} ${each.table}`, describeDrift(family, each))) };
+  };
+  const bridges = (): Set<string> => new Set([...ledger.state.networks.values()].flatMap(({ bridge }) => bridge ?? []));
+
+  /** Seen and claimed in one moment: what is not being changed then is ours until it is mended. */
+  const mendLinks = (): Promise<unknown> => {
+    const there = host.hostLinks();
+    if (!there) {
+      looks.again('links', AGAIN);
+      return Promise.resolve();
+    }
+    const left = new Set<string>();
+    const begin = (fault: LinkFault, after: Promise<unknown>): Promise<void>[] => {
+      const work = isTime(fault.device, 'links')
+        ? ledger.still(fault.owner.collection, fault.owner.key, () => after.then(() => host.mendLinks(fault.objects)))
+        : undefined;
+      if (work) return [work.then(() => tell(fault.device, fault.words), (error: unknown) => failed(fault.words, 'links', error))];
+      left.add(fault.device);
+      looks.again('links', AGAIN);
+      return [];
+    };
+    const faults = linkFaults(layout, ledger.state, there);
+    const ofBridges = faults.filter(({ owner }) => owner.collection === 'networks').flatMap((fault) => begin(fault, Promise.resolve()));
+    // Into a bridge that is not there yet, nothing can go.
+    const reachable = faults.filter(({ owner, objects }) => owner.collection === 'containers' && !objects.some((object) => object.kind === 'veth' && left.has(object.bridge)));
+    const ready = Promise.all(ofBridges);
+    return Promise.all([ready, ...reachable.flatMap((fault) => begin(fault, ready))]);
+  };
+
+  const looks = createLooks<Family | 'links'>(now, async (what) => {
+    // Rules name bridges, but need none.
+    await Promise.all([
+      what.has('links') ? mendLinks() : undefined,
+      ...families.filter((family) => what.has(family)).map((family) => host.firewall.mend(family).catch((error: unknown) => failed(`rules of ${family}`, family, error))),
+    ]);
+  });
+
+  return {
+    begin() {
+      host.firewall.heal(remedy);
+      host.watch(families, (news) => {
+        for (const family of news.families) looks.news(family);
+        if (news.lost || mayConcern(ledger.state, news.links, news.bare)) looks.news('links');
+      });
+    },
+  };
+};

@@ -11,6 +11,7 @@ import { limitConnections, type Patience } from './connections.ts';
 import { containerRoutes } from './containers.ts';
 import { sendError, sendPageNotFound } from './errors.ts';
 import { eventRoutes } from './events.ts';
+import { explainRoutes } from './explain.ts';
 import { execHijack, execRoutes } from './exec.ts';
 import { upgradeListener } from './hijack.ts';
 import { imageRoutes } from './images.ts';
@@ -55,6 +56,7 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience 
     logRoutes(engine),
     archiveRoutes(engine),
     networkRoutes(engine),
+    explainRoutes(engine),
     volumeRoutes(engine),
     volumeArchiveRoutes(engine),
     imageRoutes(engine, dataRoot),

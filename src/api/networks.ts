@@ -77,10 +77,10 @@ const createOptions = struct('network.CreateRequest', {
   Labels: map(string),
 });
 
-const connectOptions = struct('network.ConnectOptions', { Container: string, EndpointConfig: optional(endpointSettings) });
-const disconnectOptions = struct('network.DisconnectOptions', { Container: string, Force: boolean });
+export const connectOptions = struct('network.ConnectOptions', { Container: string, EndpointConfig: optional(endpointSettings) });
+export const disconnectOptions = struct('network.DisconnectOptions', { Container: string, Force: boolean });
 
-const parseCreate = (body: unknown): NetworkRequest => {
+export const parseCreate = (body: unknown): NetworkRequest => {
   const wire = decode(createOptions, body);
   if (wire.Ingress || !['', 'local'].includes(wire.Scope)) throw forbidden(NOT_A_MANAGER);
   return {

@@ -46,12 +46,7 @@ export const createConnections = ({ ledger, events, lifecycle, sandboxContext, r
       const { id } = named(ledger.state, containerRef);
       const request: EndpointRequest = { ...asked, network: network.name };
       await lifecycle.inTurn(id, async () => {
-        const { before, after } = await change(id, (state, container) => {
-          checkConnect(state, network, container, request);
-          const endpoints = [...container.spec.endpoints.filter((other) => !names(state, other, network)), request];
-          const sandbox = container.sandbox && withEndpoint(state, container, container.sandbox, request, sandboxContext());
-          return { ...container, sandbox, spec: { ...container.spec, endpoints } };
-        });
+        const { before, after } = await change(id, (state, container) => connected(state, container, network, request, sandboxContext()));
         if (!after.sandbox) return;
         tellHosts(before, after);
         if (after.sandbox.resolver && !before.sandbox?.resolver) nameResolver(before, after);
@@ -63,20 +58,31 @@ export const createConnections = ({ ledger, events, lifecycle, sandboxContext, r
       const container = force ? endpointNamed(ledger.state, containerRef) : named(ledger.state, containerRef);
       const network = force ? (found(() => findNetwork(ledger.state, ref)) ?? fail(notConnected(container, ref, false))) : findNetwork(ledger.state, ref);
       await lifecycle.inTurn(container.id, async () => {
-        const { before, after } = await change(container.id, (state, now) => {
-          const { spec, sandbox } = now;
-          if (spec.networkMode === 'host' && network.driver === 'host') throw invalid(HOST_MODE);
-          // 'none' is a mode, and no network: without it, a container may have others.
-          if (spec.networkMode === 'none' && network.driver === 'null' && !network.configOnly) return { ...now, spec: { ...spec, networkMode: 'bridge', endpoints: [] } };
-          const endpoints = spec.endpoints.filter((request) => !names(state, request, network));
-          if (endpoints.length === spec.endpoints.length) throw notConnected(now, network.name, sandbox !== undefined);
-          return { ...now, spec: { ...spec, endpoints }, sandbox: sandbox && withoutEndpoint(state, now, sandbox, network.id, sandboxContext()) };
-        });
+        const { before, after } = await change(container.id, (state, now) => disconnected(state, now, network, sandboxContext()));
         tellHosts(before, after);
         emit(network, 'disconnect', after);
       });
     },
   };
+};
+
+/** The container with one network more. */
+export const connected = (state: State, container: Container, network: Network, request: EndpointRequest, context: SandboxContext): Container => {
+  checkConnect(state, network, container, request);
+  const endpoints = [...container.spec.endpoints.filter((other) => !names(state, other, network)), request];
+  const sandbox = container.sandbox && withEndpoint(state, container, container.sandbox, request, context);
+  return { ...container, sandbox, spec: { ...container.spec, endpoints } };
+};
+
+/** The container without that network. */
+export const disconnected = (state: State, container: Container, network: Network, context: SandboxContext): Container => {
+  const { spec, sandbox } = container;
+  if (spec.networkMode === 'host' && network.driver === 'host') throw invalid(HOST_MODE);
+  // 'none' is a mode, and no network: without it, a container may have others.
+  if (spec.networkMode === 'none' && network.driver === 'null' && !network.configOnly) return { ...container, spec: { ...spec, networkMode: 'bridge', endpoints: [] } };
+  const endpoints = spec.endpoints.filter((request) => !names(state, request, network));
+  if (endpoints.length === spec.endpoints.length) throw notConnected(container, network.name, sandbox !== undefined);
+  return { ...container, spec: { ...spec, endpoints }, sandbox: sandbox && withoutEndpoint(state, container, sandbox, network.id, context) };
 };
 
 const HOST_MODE = 'container cannot be disconnected from host network or connected to host network';

@@ -16,6 +16,7 @@ import { createContainers } from './containers.ts';
 import { containerEvents } from './container-events.ts';
 import { createEvents } from './events.ts';
 import { planDefaults, renewDefaultBridge, type BridgeFlags } from './default-networks.ts';
+import { createExplain } from './explain.ts';
 import { createExecs } from './exec.ts';
 import { createHealing, type HealingHost } from './healing.ts';
 import { createHealthProbes } from './health.ts';
@@ -207,6 +208,17 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     log: parts.log,
   });
 
+  const networks = createNetworks({
+    ledger,
+    events,
+    host,
+    connections: createConnections({ ledger, events, lifecycle, sandboxContext, renameHosts: prepare.hosts, nameResolver: prepare.resolver }),
+    pools: ({ networks }) => poolsOf(parts.network.addressPools, [...networks.values()].find(({ name }) => name === 'bridge')?.id ?? ''),
+    forward,
+    options: parts.network.options,
+    id: () => hex(32),
+  });
+
   const engine: Engine = {
     containers: createContainers({
       ledger,
@@ -239,16 +251,8 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     registries: createRegistries(parts.registry),
     volumes,
     volumeArchives: createVolumeArchives({ ledger, host, events, dataRoot: layout.dataRoot, find: volumes.find, visit: visits.volume, frozen }),
-    networks: createNetworks({
-      ledger,
-      events,
-      host,
-      connections: createConnections({ ledger, events, lifecycle, sandboxContext, renameHosts: prepare.hosts, nameResolver: prepare.resolver }),
-      pools: ({ networks }) => poolsOf(parts.network.addressPools, [...networks.values()].find(({ name }) => name === 'bridge')?.id ?? ''),
-      forward,
-      options: parts.network.options,
-      id: () => hex(32),
-    }),
+    networks,
+    explain: createExplain({ state: () => ledger.state, planned: networks.planned, differences: (changes) => diff(layout, ledger.state, changes), sandboxContext }),
     archives: createArchives({
       find,
       findVolume: (name) => ledger.state.volumes.get(name),

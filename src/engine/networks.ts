@@ -32,25 +32,25 @@ export type NetworksParts = {
   readonly id: () => string;
 };
 
-export const createNetworks = ({ ledger, events, connections, host, pools, forward, options, id: newId }: NetworksParts): Networks => {
+export const createNetworks = ({ ledger, events, connections, host, pools, forward, options, id: newId }: NetworksParts): Networks & { readonly planned: (request: NetworkRequest) => Network } => {
   const inTurn = createLocks();
   const emit = (network: Network, action: string): void =>
     events.emit({ type: 'network', action, id: network.id, attributes: { name: network.name, type: network.driver } });
 
-  // A bridge's name is free when the bridge is gone, which may be a while after its network is.
-  const create = (asked: NetworkRequest): Promise<Network> => {
-    const id = newId();
+  const planned = (state: State, asked: NetworkRequest, id: string): Network => {
     const request = asked.configOnly || asked.configFrom !== '' ? asked : { ...asked, options: { ...options, ...asked.options } };
-    return inTurn(request.options['com.docker.network.bridge.name'] ?? id, async () => {
-      if (request.ipv6) await forward('ipv6');
+    return planNetwork(state, request, { id, now: host.now(), pools: pools(state), hostRanges: host.hostRanges(), hasDevice: host.hasDevice });
+  };
+
+  // A bridge's name is free when the bridge is gone, which may be a while after its network is.
+  const create = (request: NetworkRequest): Promise<Network> => {
+    const id = newId();
+    const configuration = [...ledger.state.networks.values()].find(({ name, configOnly }) => configOnly && name === request.configFrom);
+    const { ipv6, options: own } = configuration ?? request;
+    return inTurn(own['com.docker.network.bridge.name'] ?? id, async () => {
+      if (ipv6) await forward('ipv6');
       const network = await ledger.change((state) => {
-        const made = planNetwork(state, request, {
-          id,
-          now: host.now(),
-          pools: pools(state),
-          hostRanges: host.hostRanges(),
-          hasDevice: host.hasDevice,
-        });
+        const made = planned(state, request, id);
         return { changes: [{ collection: 'networks', key: id, record: made }], result: made };
       });
       emit(network, 'create');
@@ -62,9 +62,7 @@ export const createNetworks = ({ ledger, events, connections, host, pools, forwa
     inTurn(network.options['com.docker.network.bridge.name'] ?? network.id, async () => {
       const gone = await ledger.settle((state) => {
         if (!state.networks.has(network.id)) return { changes: [], result: false };
-        checkUnused(state, network);
-        const active = membersOf(state, network).map(({ container, endpoint }) => `name:${JSON.stringify(container.name)} id:${JSON.stringify(endpoint.id.slice(0, 12))}`);
-        if (active.length > 0) throw forbidden(`error while removing network: network ${network.name} has active endpoints (${active.join(', ')})`);
+        checkRemovable(state, network);
         return { changes: [{ collection: 'networks', key: network.id, record: undefined }], result: true };
       });
       if (gone) emit(network, 'destroy');
@@ -90,11 +88,10 @@ export const createNetworks = ({ ledger, events, connections, host, pools, forwa
     },
     find: (ref) => findNetwork(ledger.state, ref),
     members,
+    planned: (request) => planned(ledger.state, request, newId()),
     create,
     async remove(ref) {
-      const network = findNetwork(ledger.state, ref);
-      if (isPredefined(network)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
-      await remove(network);
+      await remove(removable(ledger.state, ref));
     },
     async prune(filters) {
       checkFilters(filters, ['label', 'label!', 'until']);
@@ -117,6 +114,19 @@ export const createNetworks = ({ ledger, events, connections, host, pools, forwa
     connect: connections.connect,
     disconnect: connections.disconnect,
   };
+};
+
+/** Who may go, of those that a client may remove. */
+export const removable = (state: State, ref: string): Network => {
+  const network = findNetwork(state, ref);
+  if (isPredefined(network)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
+  return network;
+};
+
+export const checkRemovable = (state: State, network: Network): void => {
+  checkUnused(state, network);
+  const active = membersOf(state, network).map(({ container, endpoint }) => `name:${JSON.stringify(container.name)} id:${JSON.stringify(endpoint.id.slice(0, 12))}`);
+  if (active.length > 0) throw forbidden(`error while removing network: network ${network.name} has active endpoints (${active.join(', ')})`);
 };
 
 const membersOf = ({ containers }: State, { id }: Network): ReturnType<Networks['members']> =>

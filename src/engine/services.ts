@@ -22,8 +22,20 @@ export type Engine = {
   readonly networks: Networks;
   readonly volumeArchives: VolumeArchives;
   readonly archives: Archives;
+  readonly explain: Explain;
   readonly events: Events;
   readonly system: System;
+};
+
+/** What a call would do to the host: `+` or `-` and a thing of the host's a line, in the order in which it would be done. Errors are the call's own. */
+export type Explain = {
+  createNetwork(request: NetworkRequest): readonly string[];
+  removeNetwork(ref: string): readonly string[];
+  connect(ref: string, container: string, request: Omit<EndpointRequest, 'network'>): readonly string[];
+  disconnect(ref: string, container: string): readonly string[];
+  start(ref: string): readonly string[];
+  stop(ref: string): readonly string[];
+  remove(ref: string, options: { force: boolean; volumes: boolean }): readonly string[];
 };
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed';

@@ -174,7 +174,8 @@ export const createVolumeArchives = ({ ledger, host, events, dataRoot, find, vis
         // From here to the decision nothing else runs: nobody takes the name in between.
         files.place(stage, volumeDirectory(record));
         try {
-          await ledger.change(() => ({ changes: [{ collection: 'volumes', key: to, record }], result: undefined }));
+          // Its directory is there: one that is made a moment later would be in the way of a rename.
+          await ledger.found([{ collection: 'volumes', key: to, record }]);
         } catch (error) {
           await files.unplace(volumeDirectory(record));
           throw error;

@@ -38,6 +38,14 @@ const peek = async (source: Readable): Promise<Buffer> => {
   return start;
 };
 
+/** What breaks the source off breaks off the output, which nobody would end otherwise. */
+const breakWith = (source: Readable, output: PassThrough): void => {
+  const cut = (): void => void (source.readableEnded || output.destroy(new Error('unexpected EOF')));
+  source.on('error', (error) => output.destroy(error));
+  source.on('close', cut);
+  if (source.destroyed) cut();
+};
+
 /** Resolves when there may be more to read, or never will be. */
 const moved = (source: Readable): Promise<void> =>
   new Promise((resolve) => {
@@ -52,7 +60,7 @@ const moved = (source: Readable): Promise<void> =>
 const gunzipped = (source: Readable): Readable => {
   const gunzip = createGunzip({ chunkSize: 256 * 1024 });
   const output = new PassThrough({ highWaterMark: 256 * 1024 });
-  source.on('error', (error) => output.destroy(error));
+  breakWith(source, output);
   gunzip.on('error', (error: NodeJS.ErrnoException) => {
     output.destroy(error.code === 'Z_BUF_ERROR' ? new Error('unexpected EOF') : new Error(`gzip: ${error.message}`));
   });
@@ -77,7 +85,7 @@ const through = (source: Readable, name: string, command: readonly string[]): Re
   });
   // The decompressor tells on stderr why it reads no more; EPIPE would say less.
   child.stdin?.on('error', () => {});
-  source.on('error', (error) => output.destroy(error));
+  breakWith(source, output);
   output.on('close', () => {
     child.kill();
     if (child.stdin) source.unpipe(child.stdin);

@@ -23,8 +23,8 @@ export type RecipeWriter = {
   /** Resolves when more may be written without piling up. */
   drained(): Promise<void>;
   close(): Promise<void>;
-  /** Gives up: what was written is of no use. */
-  abandon(): void;
+  /** Gives up: what was written is of no use. Resolves when nothing is written there any more. */
+  abandon(): Promise<void>;
 };
 
 export const writeRecipe = (path: string): RecipeWriter => {
@@ -68,9 +68,11 @@ export const writeRecipe = (path: string): RecipeWriter => {
       gzip.end();
       await written;
     },
-    abandon() {
+    async abandon() {
       gzip.destroy();
+      const closed = file.closed ? undefined : once(file, 'close');
       file.destroy();
+      await closed;
     },
   };
 };

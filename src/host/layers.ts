@@ -216,7 +216,7 @@ const unpackInto = async (directory: string, tar: Readable, moved: () => void): 
     });
     await recipe.close();
   } catch (error) {
-    recipe.abandon();
+    await recipe.abandon();
     throw error;
   }
   await writeWhiteouts(diff, whiteouts);

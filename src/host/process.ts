@@ -235,6 +235,13 @@ export const createProcesses = ({
     return shell !== undefined ? (isOurShell(shell, id) ? shell : undefined) : allPids().find((pid) => isOurShell(pid, endOf(id, 'shell')));
   };
 
+  /** What the runtime says no to, in its words. */
+  const ask = async (runtime: string, verb: 'pause' | 'resume', containerId: string): Promise<void> => {
+    await run([runtimePath(runtime), '--root', runtimeRoot, verb, containerId]).catch((error: { stderr?: string }) => {
+      throw systemError(`OCI runtime ${verb} failed: ${error.stderr?.trim() || messageOf(error)}`, error);
+    });
+  };
+
   const forget = (id: string): void => {
     watched.delete(id);
     if (exitOf(id) !== undefined) release(id);
@@ -283,10 +290,10 @@ export const createProcesses = ({
       }
     },
     async pause(containerId: string, runtime: string): Promise<void> {
-      await run([runtimePath(runtime), '--root', runtimeRoot, 'pause', containerId]);
+      await ask(runtime, 'pause', containerId);
     },
     async unpause(containerId: string, runtime: string): Promise<void> {
-      await run([runtimePath(runtime), '--root', runtimeRoot, 'resume', containerId]);
+      await ask(runtime, 'resume', containerId);
     },
     async update(containerId: string, runtime: string, resources: JsonObject): Promise<void> {
       // In a file: the runtime opens what it is given by name, and a pipe of Node's has none.
@@ -304,7 +311,13 @@ export const createProcesses = ({
     },
     async pids(containerId: string): Promise<readonly number[]> {
       const first = readEnd(containerId, 'pid');
-      return first === undefined ? [] : cgroupPids(first);
+      try {
+        return first === undefined ? [] : cgroupPids(first);
+      } catch (error) {
+        // It has just ended.
+        if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+        throw error;
+      }
     },
     async list(pids: readonly number[], args: readonly string[]): Promise<{ titles: string[]; rows: string[][] }> {
       const { stdout } = await run(['ps', ...args]).catch((error: { stderr?: string }) => {

@@ -41,6 +41,8 @@ export type Config = {
   readonly defaultRuntime: string | undefined;
   readonly logLevel: LogLevel;
   readonly group: string;
+  /** Containers go on when the daemon is told to end. */
+  readonly liveRestore: boolean;
   readonly labels: readonly string[];
 };
 
@@ -120,6 +122,7 @@ A Docker Engine API-compatible engine.
       --default-runtime string     crun or runc (default: crun where it works, else runc)
   -l, --log-level string           debug, info, warn, error or fatal (default info)
   -G, --group string               group that may use the socket (default docker, where there is one)
+      --live-restore bool          let containers go on when the daemon ends (default true)
       --label list                 key=value labels of the daemon
   -v, --version                    print the version and exit
 `;
@@ -163,6 +166,7 @@ export const parseConfig = (argv: readonly string[]): Config | 'help' | 'version
     defaultRuntime: values['default-runtime'],
     logLevel,
     group: values.group ?? 'docker',
+    liveRestore: flag('live-restore', values['live-restore']),
     labels: values.label ?? [],
   };
 };

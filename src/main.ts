@@ -50,7 +50,7 @@ const main = async (argv: readonly string[]): Promise<void> => {
   closeOnExec(`${config.dataRoot}/state`);
   const store = step ? { ...records, commit: (changes: Parameters<typeof records.commit>[0]) => step('commit', () => records.commit(changes)) } : records;
   const layers = createLayers({ dataRoot: config.dataRoot });
-  const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools });
+  const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools, liveRestore: config.liveRestore });
   const engine = createEngine({
     host: { ...host, logs: createLogs({ dataRoot: config.dataRoot, now: host.now }), nowNanoseconds },
     store,
@@ -95,16 +95,20 @@ const main = async (argv: readonly string[]): Promise<void> => {
   log('info', `API listen on ${sockets.join(', ')}`);
 
   let stopping = false;
-  const stop = (signal: string): void => {
+  const stop = async (signal: string): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    log('info', `${signal}: the API stops, containers go on`);
+    log('info', `${signal}: the API stops, containers ${config.liveRestore ? 'go on' : 'are stopped'}`);
+    // Nobody comes any more; who is there hears of the last ends.
     server.close();
+    server.closeIdleConnections();
+    for (const socket of sockets) fs.rmSync(socket, { force: true });
+    if (!config.liveRestore) await engine.containers.quit();
     server.closeAllConnections();
-    for (const file of [...sockets, ...(config.pidFile === undefined ? [] : [config.pidFile])]) fs.rmSync(file, { force: true });
-    store.close().then(() => process.exit(0), () => process.exit(1));
+    await store.close();
+    if (config.pidFile !== undefined) fs.rmSync(config.pidFile, { force: true });
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal).then(() => process.exit(0), () => process.exit(1)));
   // What nobody waited for failed. The state is on disk and the daemon can go on; hiding it would help nobody.
   for (const event of ['unhandledRejection', 'uncaughtException'] as const)
     process.on(event, (error) => log('error', `unhandled: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));

@@ -28,7 +28,7 @@ export type Daemon = Engine & {
   readonly remove: () => Promise<void>;
 };
 
-export async function startDaemon(name: string, environment: Readonly<Record<string, string>> = {}): Promise<Daemon> {
+export async function startDaemon(name: string, environment: Readonly<Record<string, string>> = {}, ...more: readonly string[]): Promise<Daemon> {
   const root = await mkdtemp(join(tmpdir(), 'berth-ct-'));
   const hosts = await createHosts(`berth-ct-${process.pid}${name}`);
   const socket = join(root, 'berth.sock');
@@ -36,7 +36,7 @@ export async function startDaemon(name: string, environment: Readonly<Record<str
   let child: ChildProcess | undefined;
 
   const start = async () => {
-    const flags = ['-H', `unix://${socket}`, '--data-root', join(root, 'data'), '--exec-root', join(root, 'exec'), '--pidfile', join(root, 'pid')];
+    const flags = ['-H', `unix://${socket}`, '--data-root', join(root, 'data'), '--exec-root', join(root, 'exec'), '--pidfile', join(root, 'pid'), ...more];
     const [file, ...args] = enter(hosts.netns, [...daemonCommand(), ...flags]);
     const output = openSync(log, 'a');
     // In a session of its own: Ctrl-C at the terminal ends the tests, which then end the daemon in order.
@@ -93,7 +93,7 @@ async function removeContainers(socket: string): Promise<void> {
 const tail = async (log: string) => (await readFile(log, 'utf8')).split('\n').slice(-20).join('\n');
 
 // What a daemon that was killed left mounted would keep its directory busy. Last mounted, first unmounted.
-async function unmountBelow(root: string): Promise<void> {
+export async function unmountBelow(root: string): Promise<void> {
   const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map(line => line.split(' ')[4] ?? '');
   for (const mount of mounts.filter(path => path.startsWith(`${root}/`)).reverse()) await execa('umount', ['-l', mount], { reject: false });
 }

@@ -171,7 +171,7 @@ const infoView = (facts: HostFacts, { system, events }: Engine): JsonObject => {
     Runtimes: Object.fromEntries(Object.entries(facts.runtimes).map(([name, { path }]) => [name, { path }])),
     DefaultRuntime: facts.defaultRuntime,
     Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null },
-    LiveRestoreEnabled: true,
+    LiveRestoreEnabled: facts.liveRestore,
     Isolation: '',
     InitBinary: 'docker-init',
     ContainerdCommit: { ID: '' },

@@ -122,6 +122,10 @@ export const createContainers = (parts: ContainersParts): Containers => {
   };
 
   return {
+    async quit() {
+      const running = [...ledger.state.containers.values()].filter(({ state }) => isRunning(state));
+      await Promise.allSettled(running.map((container) => lifecycle.quit(container.id, signalOf(container, undefined), container.spec.stopTimeout ?? DEFAULT_STOP_TIMEOUT)));
+    },
     async list(query) {
       const found = listContainers(ledger.state, query);
       return Promise.all(found.map(async (container) => ({ container, size: query.size ? await sizesOf(container) : undefined })));

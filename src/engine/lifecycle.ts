@@ -1,5 +1,5 @@
 import type { Container, ContainerState } from '../model/container.ts';
-import { conflict, EngineError, messageOf, notFound, notModified, systemError } from '../model/errors.ts';
+import { conflict, EngineError, messageOf, notFound, notModified, systemError, unavailable } from '../model/errors.ts';
 import type { Sandbox } from '../model/network.ts';
 import type { RecordChange, State } from '../model/state.ts';
 import { planSandbox, type SandboxContext } from '../plan/endpoint.ts';
@@ -22,6 +22,8 @@ export type Lifecycle = {
   start(id: string): Promise<void>;
   /** Sends `signal`, then after `timeout` seconds KILL; resolves when the container has ended. */
   stop(id: string, signal: number, timeout: number): Promise<void>;
+  /** The same because the daemon ends: no client meant it, and the next daemon begins again what its policy says. */
+  quit(id: string, signal: number, timeout: number): Promise<void>;
   /** One signal, without waiting. */
   signal(container: Container, signal: number): void;
   /** Ends the waiting of a container that is about to begin again; it stays as it ended. */
@@ -88,6 +90,8 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
   /** Containers whose latest run had something killed for want of memory. */
   const outOfMemory = new Set<string>();
   const watchers = new Map<string, Set<(what: 'ended' | 'removed', exit: Exit | undefined) => void>>();
+  /** The daemon ends, and nothing begins again under this one. */
+  let quitting = false;
   /** Containers whose end a client's stop is waiting for. */
   const stopping = new Set<string>();
   /** Containers that go as soon as their process has ended: removal joins the change that records the end. */
@@ -279,7 +283,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
   };
 
   /** Its sandbox goes, and the container too if it was to. */
-  const settleEnd = async (id: string, exit: Exit): Promise<void> => {
+  const settleEnd = async (id: string, exit: Exit, lost = false): Promise<void> => {
     const container = ledger.state.containers.get(id);
     live.get(id)?.log.close();
     live.delete(id);
@@ -295,7 +299,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     // The kernel dates files by a clock that lags some milliseconds behind ours.
     const finishedAt = Date.parse(exit.at) <= Date.parse(startedAt) ? startedAt : exit.at;
     const duration = Math.max(0, Math.floor((Date.parse(exit.at) - Date.parse(startedAt)) / 1000));
-    const delay = leaving.has(id) || container.state.leaving ? undefined : restarts.delay(container, exit, Date.parse(exit.at) - Date.parse(startedAt));
+    const delay = quitting || lost || leaving.has(id) || container.state.leaving ? undefined : restarts.delay(container, exit, Date.parse(exit.at) - Date.parse(startedAt));
     const alone = container.state.leaving ?? (container.spec.autoRemove && delay === undefined ? { volumes: true } : undefined);
     const departure = leaving.get(id) ?? (alone && { ...alone, gone: () => {} });
     const ended: Partial<ContainerState> = {
@@ -354,7 +358,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
 
   const restarts = createRestarts((id, claim) => {
     void calm.then(() => locked(id, async () => {
-      if (ledger.state.containers.get(id)?.state.status === 'restarting' && claim()) await start(id, true).catch(() => {});
+      if (ledger.state.containers.get(id)?.state.status === 'restarting' && !quitting && claim()) await start(id, true).catch(() => {});
     }));
   });
 
@@ -410,8 +414,32 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     if (!(await within(done, KILL_PATIENCE))) throw systemError(`tried to kill container, but did not receive an exit event: ${container.id}`);
   };
 
+  /** In its own time, and else by force. */
+  const end = async (container: Container, signal: number, timeout: number): Promise<void> => {
+    const { id } = container;
+    const done = ended(id);
+    emit(container, 'kill', { signal: String(signal) });
+    send(container, signal);
+    stopping.add(id);
+    try {
+      await unfreeze(container);
+      if (!(timeout < 0 ? await done.then(() => true) : await within(done, timeout * 1000))) {
+        emit(container, 'kill', { signal: String(SIGKILL) });
+        await kill(container);
+      }
+    } finally {
+      stopping.delete(id);
+    }
+  };
+
   return {
-    start: (id) => locked(id, () => start(id)),
+    start: (id) => (quitting ? Promise.reject(unavailable('the daemon is ending: it starts nothing any more')) : locked(id, () => start(id))),
+    async quit(id, signal, timeout) {
+      quitting = true;
+      await locked(id, async () => {
+        if (live.has(id)) await end(recordOf(id), signal, timeout);
+      });
+    },
     signal(container, signal) {
       send(container, signal);
     },
@@ -443,19 +471,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         }
         if (!live.has(id)) return;
         await update(id, { stoppedByClient: true });
-        const done = ended(id);
-        emit(container, 'kill', { signal: String(signal) });
-        send(container, signal);
-        stopping.add(id);
-        try {
-          await unfreeze(container);
-          if (!(timeout < 0 ? await done.then(() => true) : await within(done, timeout * 1000))) {
-            emit(container, 'kill', { signal: String(SIGKILL) });
-            await kill(container);
-          }
-        } finally {
-          stopping.delete(id);
-        }
+        await end(container, signal, timeout);
         emit(container, 'stop');
       }),
     remove: (id, { force, volumes, ref = id }) => {
@@ -540,8 +556,9 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         if (early) await settleEnd(id, early);
       } else {
         log.close();
-        // Nobody wrote down how it ended: the host went down under it.
-        await settleEnd(id, found?.exit ?? { code: 255, at: host.now() });
+        if (!found) await host.processes.discard(id, spec.runtime).catch(() => {});
+        // Nobody wrote down how it ended: the host went down under it, and it begins again (or not) with the daemon.
+        await settleEnd(id, found?.exit ?? { code: 255, at: host.now() }, found === undefined);
       }
     },
     async departed() {

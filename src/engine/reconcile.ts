@@ -82,9 +82,13 @@ export const reconcile = async ({ ledger, host, lifecycle, renew, layout, famili
   );
 };
 
-/** `always` means it even after a stop; `on-failure` is about failures, and this is none. */
-const beginsWithDaemon = ({ spec, state }: Container): boolean =>
-  state.status === 'exited' && state.startedAt !== undefined && (spec.restart.name === 'always' || (spec.restart.name === 'unless-stopped' && !state.stoppedByClient));
+/** `always` means it even after a stop. A failure that was not the last one allowed is one still: the daemon, or the host, ended before its next try. */
+const beginsWithDaemon = ({ spec: { restart }, state }: Container): boolean => {
+  if (state.status !== 'exited' || state.startedAt === undefined || restart.name === 'no') return false;
+  if (restart.name === 'always') return true;
+  if (state.stoppedByClient) return false;
+  return restart.name === 'unless-stopped' || (state.exitCode !== 0 && (restart.maximum === 0 || state.restartCount < restart.maximum));
+};
 
 /** One transaction a family, and none when everything is as it should be. */
 export const reconcileFirewall = async (

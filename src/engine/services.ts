@@ -48,6 +48,8 @@ export type ContainerSummary = {
 };
 
 export type Containers = {
+  /** All that run are stopped, each by its own signal and in its own time, because the daemon ends; they begin again with the next one as their policies say. */
+  quit(): Promise<void>;
   list(query: { all: boolean; limit: number | undefined; size: boolean; filters: Filters }): Promise<readonly ContainerSummary[]>;
   find(ref: string): Container;
   /** With sizes when asked for. */
@@ -207,6 +209,7 @@ export type HostFacts = {
   readonly dataRoot: string;
   readonly backingFilesystem: string;
   readonly defaultRuntime: string;
+  readonly liveRestore: boolean;
   /** The program behind `--init`; undefined: there is none. */
   readonly init: { readonly version: string; readonly commit: string } | undefined;
   readonly runtimes: Readonly<Record<string, { readonly path: string; readonly version: string; readonly commit: string }>>;

@@ -8,7 +8,7 @@ import { controllersOf, createFacts, engineId, filesystemOf, parseOsRelease, par
 test('this machine', async (t) => {
   const dataRoot = fs.mkdtempSync(path.join(os.tmpdir(), 'facts-'));
   t.after(() => fs.rmSync(dataRoot, { recursive: true }));
-  const facts = createFacts({ dataRoot, defaultRuntime: 'nosuchruntime', addressPools: [] });
+  const facts = createFacts({ dataRoot, defaultRuntime: 'nosuchruntime', addressPools: [], liveRestore: true });
   const [first, second] = [await facts(), await facts()];
   assert.match(first.id, /^[0-9a-f-]{36}$/);
   assert.equal(fs.readFileSync(path.join(dataRoot, 'engine-id'), 'utf8'), `${first.id}\n`);

@@ -13,7 +13,7 @@ const RUNTIMES = ['crun', 'runc'];
 const CONTROLLERS = '/sys/fs/cgroup/cgroup.controllers';
 
 /** What /info and /version tell of the machine. What can not change while the daemon runs is read once. */
-export const createFacts = ({ dataRoot, defaultRuntime, addressPools }: { dataRoot: string; defaultRuntime: string; addressPools: readonly Pool[] }) => {
+export const createFacts = ({ dataRoot, defaultRuntime, addressPools, liveRestore }: { dataRoot: string; defaultRuntime: string; addressPools: readonly Pool[]; liveRestore: boolean }) => {
   const release = osRelease();
   const cgroupVersion: '1' | '2' = fs.existsSync(CONTROLLERS) ? '2' : '1';
   const fixed = {
@@ -26,6 +26,7 @@ export const createFacts = ({ dataRoot, defaultRuntime, addressPools }: { dataRo
     dataRoot,
     backingFilesystem: filesystemOf(dataRoot),
     defaultRuntime,
+    liveRestore,
     addressPools,
   };
   const versions = createVersions();

@@ -40,7 +40,8 @@ export type Config = {
   readonly dnsOptions: readonly string[];
   readonly defaultRuntime: string | undefined;
   readonly logLevel: LogLevel;
-  readonly group: string;
+  /** --group; undefined: docker, where there is such a group. */
+  readonly group: string | undefined;
   /** Containers go on when the daemon is told to end. */
   readonly liveRestore: boolean;
   readonly labels: readonly string[];
@@ -165,7 +166,7 @@ export const parseConfig = (argv: readonly string[]): Config | 'help' | 'version
     dnsOptions: values['dns-opt'] ?? [],
     defaultRuntime: values['default-runtime'],
     logLevel,
-    group: values.group ?? 'docker',
+    group: values.group,
     liveRestore: flag('live-restore', values['live-restore']),
     labels: values.label ?? [],
   };

@@ -1,10 +1,7 @@
 #!/usr/bin/env node
 import crypto from 'node:crypto';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
-import path from 'node:path';
-import type http from 'node:http';
 import { createApp } from './api/app.ts';
 import { parseConfig, USAGE, UsageError, VERSION_LINE, type Config } from './config.ts';
 import { createEngine } from './engine/engine.ts';
@@ -19,6 +16,7 @@ import { claimControllers, forwardPackets, lockRoot, makeInitLayer } from './hos
 import { findProgram } from './host/program.ts';
 import { closeOnExec } from './host/syscalls.ts';
 import { nowNanoseconds } from './host/clock.ts';
+import { listen } from './listen.ts';
 import { createLog, type Log } from './log.ts';
 import { messageOf } from './model/errors.ts';
 import { capabilitiesOfMask } from './plan/capabilities.ts';
@@ -131,43 +129,6 @@ const chooseRuntime = (config: Config, log: Log): string => {
   }
   log('error', 'neither crun nor runc is installed: containers can be made, but not started');
   return 'crun';
-};
-
-/** The socket is never more open than it should be, not even for a moment: it gets its name with its mode. */
-const listen = async (server: http.Server, socket: string, group: string): Promise<void> => {
-  fs.mkdirSync(path.dirname(socket), { recursive: true });
-  if (await answers(socket)) throw new Error(`${socket}: another daemon answers there`);
-  fs.rmSync(socket, { force: true });
-  const umask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ path: socket, backlog: 4096 }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-  } finally {
-    process.umask(umask);
-  }
-  const gid = groupId(group);
-  if (gid !== undefined) fs.chownSync(socket, 0, gid);
-  fs.chmodSync(socket, 0o660);
-};
-
-const answers = (socket: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const probe = net.connect(socket, () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.on('error', () => resolve(false));
-  });
-
-const groupId = (group: string): number | undefined => {
-  if (/^\d+$/.test(group)) return Number(group);
-  const line = fs.readFileSync('/etc/group', 'utf8').split('\n').find((entry) => entry.startsWith(`${group}:`));
-  return line === undefined ? undefined : Number(line.split(':')[2]);
 };
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -107,7 +107,7 @@ const specOf = (wire: WireCreate): ContainerSpec => {
 
     networkMode: wire.NetworkDisabled ? 'none' : host.NetworkMode,
     endpoints: endpointsOf(wire),
-    portRequests: Object.entries(host.PortBindings ?? {}).flatMap(([port, bindings]) => (bindings ?? []).map((binding) => parseBinding(port, binding))),
+    portRequests: portRequestsOf(host.PortBindings),
     publishAll: host.PublishAllPorts,
     dns: host.Dns ?? [],
     dnsSearch: host.DnsSearch ?? [],
@@ -228,6 +228,9 @@ const parseExposed = (written: string): ExposedPort[] => {
   const { first, last } = parseRange(range);
   return Array.from({ length: last - first + 1 }, (_, index) => ({ port: first + index, protocol: parseProtocol(protocol) }));
 };
+
+export const portRequestsOf = (bindings: WireHostConfig['PortBindings']): PortRequest[] =>
+  Object.entries(bindings ?? {}).flatMap(([port, each]) => (each ?? []).map((binding) => parseBinding(port, binding)));
 
 const parseBinding = (written: string, { HostIp, HostPort }: { readonly HostIp: string; readonly HostPort: string }): PortRequest => {
   const [port = '', protocol = 'tcp'] = written.split('/', 2);

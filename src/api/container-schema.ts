@@ -185,6 +185,12 @@ export const updateRequest = struct(
   { Resources: resourceFields },
 );
 
+/** What berth lets a client change besides: absent or null is silence. */
+export const portsUpdate = struct('container.UpdateConfig', {
+  PortBindings: hostConfigFields.PortBindings,
+  HostConfig: struct('container.HostConfig', { PortBindings: hostConfigFields.PortBindings }),
+});
+
 export type WireCreate = Decoded<typeof createRequest>;
 export type WireUpdate = Decoded<typeof updateRequest>;
 export type WireHostConfig = WireCreate['HostConfig'];

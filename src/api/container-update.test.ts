@@ -9,9 +9,10 @@ test('zero and nothing are silence', () => {
   assert.deepEqual(parse({ Memory: 0, CpusetCpus: '', PidsLimit: null, CpuShares: 5, RestartPolicy: { Name: '' } }).request, {
     resources: { cpuShares: 5 },
     restart: undefined,
+    ports: undefined,
     asked: { CpuShares: 5 },
   });
-  assert.deepEqual(parse(undefined).request, { resources: {}, restart: undefined, asked: {} });
+  assert.deepEqual(parse(undefined).request, { resources: {}, restart: undefined, ports: undefined, asked: {} });
 });
 
 test('a restart policy', () => {

@@ -5,8 +5,8 @@ import type { Json } from '../model/json.ts';
 import { sendJson } from './answer.ts';
 import { readJson } from './body.ts';
 import { checkRestart } from './container-checks.ts';
-import { resourcesOf, restartOf, type ContainerDefaults } from './container-create.ts';
-import { updateRequest, type WireUpdate } from './container-schema.ts';
+import { portRequestsOf, resourcesOf, restartOf, type ContainerDefaults } from './container-create.ts';
+import { portsUpdate, updateRequest, type WireUpdate } from './container-schema.ts';
 import { decode } from './decode.ts';
 import { checkResources, withoutUnsupported } from './resource-checks.ts';
 
@@ -31,14 +31,18 @@ export const parseUpdate = (body: unknown, defaults: ContainerDefaults): ParsedU
   checkResources(resources, defaults, 'update');
   const restart = wire.RestartPolicy.Name === '' ? undefined : wire.RestartPolicy;
   if (restart) checkRestart(restart, false);
+  const { PortBindings: bare, HostConfig } = decode(portsUpdate, body);
+  const bindings = HostConfig.PortBindings ?? bare;
   const said = Object.fromEntries(WIRE_NAMES.flatMap(([name, key]) => (isSaid(resources[key]) ? [[key, resources[key]]] : []))) as Partial<Resources>;
   return {
     request: {
       resources: said,
       restart: restart && restartOf(restart),
+      ports: bindings === null ? undefined : portRequestsOf(bindings),
       asked: {
         ...Object.fromEntries(WIRE_NAMES.flatMap(([name, key]) => (key in said ? [[name, wire[name] as Json]] : []))),
         ...(restart ? { RestartPolicy: restart } : {}),
+        ...(bindings === null ? {} : { PortBindings: bindings as Json }),
       },
     },
     warnings,

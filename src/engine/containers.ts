@@ -1,4 +1,4 @@
-import type { Container, ContainerSpec, CreateRequest } from '../model/container.ts';
+import type { Container, ContainerSpec, CreateRequest, UpdateRequest } from '../model/container.ts';
 import { checkContainerName } from '../model/container-name.ts';
 import { conflict, EngineError, invalid, messageOf, notModified, systemError } from '../model/errors.ts';
 import type { ImageConfig } from '../model/image.ts';
@@ -31,6 +31,8 @@ export type ContainersParts = {
   readonly dataRoot: string;
   /** So many random bytes, as hex. */
   readonly hex: (bytes: number) => string;
+  /** Gives a container the ports of an update at once. What takes them back, should the rest of it fail. */
+  readonly publish: (id: string, request: UpdateRequest) => Promise<() => Promise<void>>;
   readonly execIds: (containerId: string) => readonly string[];
   /** Fills new volumes with what the image has at their place, and makes the directories a bind may make. */
   readonly fillVolumes: (container: Container) => Promise<void>;
@@ -201,9 +203,15 @@ export const createContainers = (parts: ContainersParts): Containers => {
     async update(ref, request) {
       const container = find(ref);
       try {
-        const { spec, state } = withUpdate(container, request);
+        const { spec } = withUpdate(container, request);
         const changed = changedLimits(spec.resources, request.resources);
-        if (isRunning(state) && Object.keys(changed).length > 0) await host.processes.update(container.id, spec.runtime, changed);
+        const back = request.ports ? await parts.publish(container.id, request) : undefined;
+        try {
+          if (isRunning(find(container.id).state) && Object.keys(changed).length > 0) await host.processes.update(container.id, spec.runtime, changed);
+        } catch (error) {
+          await back?.();
+          throw error;
+        }
         await ledger.change((now) => {
           const current = now.containers.get(container.id);
           return { changes: current ? [put(withUpdate(current, request))] : [], result: undefined };

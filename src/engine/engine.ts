@@ -1,7 +1,7 @@
 import type { Container } from '../model/container.ts';
 import { messageOf, systemError } from '../model/errors.ts';
 import type { State } from '../model/state.ts';
-import type { Family } from '../operations/operation.ts';
+import type { Family, KindOf } from '../operations/operation.ts';
 import { containerPath, overlayOf, subpathPath, type Layout } from '../plan/desired.ts';
 import { diff } from '../plan/diff.ts';
 import { checkEndpoints, type SandboxContext } from '../plan/endpoint.ts';
@@ -30,6 +30,7 @@ import type { Registry } from './registry.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createNetworks } from './networks.ts';
 import { createPrepare, type PrepareHost } from './prepare.ts';
+import { createPublishing } from './publishing.ts';
 import { reconcile, type ReconcileHost } from './reconcile.ts';
 import { createVisits, type RootfsHost } from './rootfs.ts';
 import type { Engine, HostFacts } from './services.ts';
@@ -73,6 +74,8 @@ export type EngineHost = Omit<Host, 'sizes'> &
   Omit<VolumeArchiveHost, 'openTree'> & {
     readonly processes: Host['processes'] & { sweep(known: ReadonlySet<string>): Promise<void>; discard(containerId: string, runtime: string): Promise<void> };
     nowNanoseconds(): bigint;
+    /** Ends what the kernel lets flow to a container by host ports that it has no more. */
+    forgetFlows(ports: readonly KindOf<'host-port'>[]): void;
     /** Counted on without a jump, from some moment. */
     milliseconds(): number;
     hostRanges(): readonly TakenRange[];
@@ -228,6 +231,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       lifecycle,
       dataRoot: layout.dataRoot,
       hex,
+      publish: createPublishing({ ledger, lifecycle, layout, sandboxContext, forgetFlows: host.forgetFlows }),
       execIds: execs.idsOf,
       checkSpec(spec) {
         prepare.check(spec);

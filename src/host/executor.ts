@@ -4,6 +4,7 @@ import { EngineError } from '../model/errors.ts';
 import { isWithin } from '../model/path.ts';
 import { mountSharedMemory, unmountSharedMemory } from './shared-memory.ts';
 import { createNetns, isMountPoint, mountOverlay, unmount, unmountAside } from './syscalls.ts';
+import { forgetFlows } from './conntrack.ts';
 import type { HostObject, KindOf, Operation } from '../operations/operation.ts';
 import { undo } from '../operations/operation.ts';
 import { render } from '../operations/render.ts';
@@ -38,6 +39,15 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = 
     await settleAll(operations.map(({ object }) => (object.kind === 'host-port' ? step('host-port', () => hostPorts.put(object)) : Promise.resolve())));
     await files(operations);
     await settleAll([links(operations).then(() => names(operations)), rules(operations)]);
+    const ports = datagramPorts(operations);
+    if (ports.length > 0) step('flows', () => forgetFlows(ports, 'elsewhere'));
+  };
+
+  /** Once no rule leads there any more. */
+  const rulesGone = async (operations: readonly Operation[]): Promise<void> => {
+    await rules(operations);
+    const ports = datagramPorts(operations);
+    if (ports.length > 0) step('no flows', () => forgetFlows(ports, 'here'));
   };
 
   /** Name servers listen at an address that their namespace has once its loopback is up. */
@@ -80,7 +90,7 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = 
       for (const { object } of operations) if (object.kind === 'file') await fs.promises.rm(object.path, { force: true });
       for (const directory of outermost(operations)) await step('no directory', () => places.remove(directory));
     };
-    return [...ports.map((port) => Promise.resolve(port)), rules(operations), links(operations).then(files, async (error) => { await files(); throw error; })];
+    return [...ports.map((port) => Promise.resolve(port)), rulesGone(operations), links(operations).then(files, async (error) => { await files(); throw error; })];
   };
 
   const leavePlace = async (object: KindOf<'overlay' | 'mount'>): Promise<void> => {
@@ -127,6 +137,10 @@ const split = (operations: readonly Operation[]): [Operation[], Operation[]] => 
   operations.filter(({ action }) => action === 'remove'),
   operations.filter(({ action }) => action === 'add'),
 ];
+
+/** Whoever sends datagrams has no connection that would end. */
+const datagramPorts = (operations: readonly Operation[]): KindOf<'host-port'>[] =>
+  operations.flatMap(({ object }) => (object.kind === 'host-port' && object.protocol === 'udp' ? [object] : []));
 
 /** Waits for all, then fails with the first failure: nothing is still going on when its undoing begins. */
 const settleAll = async (work: readonly Promise<void>[]): Promise<void> => {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Family, HostObject, KindOf, Operation } from '../operations/operation.ts';
 import { changesOf } from './changes.ts';
 import { now, timeOfMilliseconds } from './clock.ts';
+import { forgetFlows } from './conntrack.ts';
 import { copyUp, isBeneath, mayBeIn } from './copy-up.ts';
 import { createResolvers, type Lookup } from './dns.ts';
 import { createExecutor, placeOf } from './executor.ts';
@@ -66,6 +67,7 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
     watch: watch.start,
     hostLinks,
     mendLinks: (objects: readonly HostObject[]) => mendLinks(objects, step),
+    forgetFlows: (ports: readonly KindOf<'host-port'>[]) => forgetFlows(ports, 'here'),
     milliseconds: () => performance.now(),
     hostRanges,
     hasDevice,

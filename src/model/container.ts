@@ -146,6 +146,8 @@ export type Resources = {
 export type UpdateRequest = {
   readonly resources: Partial<Resources>;
   readonly restart: ContainerSpec['restart'] | undefined;
+  /** All that are to be published from now on. */
+  readonly ports: readonly PortRequest[] | undefined;
   /** The same in the request's own words, for inspect to show. */
   readonly asked: JsonObject;
 };

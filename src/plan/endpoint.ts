@@ -10,6 +10,7 @@ import { gatewaysOf } from './gateway.ts';
 import { allocateAddress, isWithin, ownAddresses, takenAddresses } from './ipam.ts';
 import { planLinks } from './links.ts';
 import { planResolver, type ResolvConfSources } from './resolver.ts';
+import { pinnedRequests } from './pinned-ports.ts';
 import { allocatePorts, takenPorts, type PortRange, type Ways } from './ports.ts';
 
 /** Dice and facts for one sandbox. */
@@ -57,6 +58,13 @@ export const withEndpoint = (state: State, container: Container, sandbox: Sandbo
 /** The same sandbox without that network. */
 export const withoutEndpoint = (state: State, container: Container, sandbox: Sandbox, networkId: string, context: SandboxContext): Sandbox =>
   withEndpoints(state, container, sandbox, sandbox.endpoints.filter((endpoint) => endpoint.networkId !== networkId), context);
+
+/** The same sandbox with the ports that the container asks for now. What stays published stays at its host port. */
+export const withPorts = (state: State, container: Container, sandbox: Sandbox, context: SandboxContext): Sandbox => {
+  const { spec } = container;
+  const portRequests = pinnedRequests(spec.portRequests, spec.publishAll ? spec.exposedPorts : [], sandbox.ports);
+  return { ...sandbox, ports: portsOf(state, { ...container, spec: { ...spec, portRequests } }, sandbox.endpoints, context) };
+};
 
 const withEndpoints = (state: State, container: Container, sandbox: Sandbox, endpoints: readonly Endpoint[], context: SandboxContext): Sandbox => {
   const [was, is] = [sandbox.endpoints, endpoints].map((each) => JSON.stringify(publishing(state, each)));

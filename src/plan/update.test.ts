@@ -10,7 +10,7 @@ const none: Resources = {
 };
 const container = (resources: Partial<Resources> = {}, autoRemove = false) =>
   ({ spec: { resources: { ...none, ...resources }, autoRemove, restart: { name: 'no', maximum: 0 } }, asked: { config: {}, hostConfig: { CpuShares: 7, Memory: 0 } } }) as unknown as Container;
-const update = (resources: Partial<Resources>, more: Partial<UpdateRequest> = {}): UpdateRequest => ({ resources, restart: undefined, asked: {}, ...more });
+const update = (resources: Partial<Resources>, more: Partial<UpdateRequest> = {}): UpdateRequest => ({ resources, restart: undefined, ports: undefined, asked: {}, ...more });
 
 test('what is not said stays', () => {
   const after = withUpdate(container({ cpuShares: 7 }), update({ memory: 8 * MiB, memorySwap: 8 * MiB }, { asked: { Memory: 8 * MiB } }));

@@ -1,21 +1,34 @@
 import type { Container, Resources, UpdateRequest } from '../model/container.ts';
-import { conflict } from '../model/errors.ts';
+import { conflict, invalid } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
+import { exposedPort, type ExposedPort, type PortRequest } from '../model/port.ts';
 import { limits } from './oci-spec.ts';
 
-/** The container with other limits or another restart policy. Refuses what contradicts what it has. */
-export const withUpdate = (container: Container, { resources, restart, asked }: UpdateRequest): Container => {
+/** The container with other limits, ports or another restart policy. Refuses what contradicts what it has. */
+export const withUpdate = (container: Container, { resources, restart, ports, asked }: UpdateRequest): Container => {
   const { spec } = container;
   checkProcessors(spec.resources, resources);
   checkMemory(spec.resources, resources);
   if (restart && restart.name !== 'no' && spec.autoRemove) {
     throw conflict('Restart policy cannot be updated because AutoRemove is enabled for the container');
   }
+  if (ports && ports.length > 0 && spec.networkMode.startsWith('container:')) throw invalid('conflicting options: port publishing and the container type network mode');
   return {
     ...container,
-    spec: { ...spec, resources: { ...spec.resources, ...resources }, restart: restart ?? spec.restart },
+    spec: {
+      ...spec,
+      resources: { ...spec.resources, ...resources },
+      restart: restart ?? spec.restart,
+      ...(ports ? { portRequests: ports, exposedPorts: withExposed(spec.exposedPorts, ports) } : {}),
+    },
     asked: { ...container.asked, hostConfig: { ...container.asked.hostConfig, ...asked } },
   };
+};
+
+/** What is published is exposed. */
+const withExposed = (exposed: readonly ExposedPort[], ports: readonly PortRequest[]): readonly ExposedPort[] => {
+  const all = new Map([...exposed, ...ports].map(({ port, protocol }) => [exposedPort({ port, protocol }), { port, protocol }]));
+  return all.size === exposed.length ? exposed : [...all.values()];
 };
 
 /** `--cpus` is a period and a quota: who has set the one can not set the others. */

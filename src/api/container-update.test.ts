@@ -20,6 +20,17 @@ test('a restart policy', () => {
   assert.deepEqual([restart, asked], [{ name: 'on-failure', maximum: 4 }, { RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 4 } }]);
 });
 
+test('ports, beside the limits or in a HostConfig; nothing is silence, and none is none', () => {
+  const bindings = { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }] };
+  const ports = [{ port: 80, protocol: 'tcp', hostAddress: '127.0.0.1', hostPorts: { first: 8080, last: 8080 } }];
+  for (const body of [{ PortBindings: bindings }, { HostConfig: { PortBindings: bindings } }]) {
+    const { request } = parse(body);
+    assert.deepEqual([request.ports, request.asked], [ports, { PortBindings: bindings }]);
+  }
+  for (const body of [{ PortBindings: null }, { HostConfig: {} }, { HostConfig: null }]) assert.equal(parse(body).request.ports, undefined);
+  assert.deepEqual(parse({ HostConfig: { PortBindings: {} } }).request.ports, []);
+});
+
 test('what the kernel can not do is left out, and told', () => {
   const { request, warnings } = parse({ BlkioWeight: 500 });
   assert.deepEqual(request.resources, {});
@@ -32,6 +43,9 @@ for (const [body, message] of [
   [{ CpusetCpus: '0-99' }, 'Requested CPUs are not available - requested 0-99, available: 0-1'],
   [{ CpusetMems: '1' }, 'Requested memory nodes are not available - requested 1, available: 0'],
   [{ CpusetCpus: '1-0' }, 'Invalid value 1-0 for cpuset cpus: invalid format: 1-0'],
+  [{ PortBindings: { '80/foo': [{}] } }, 'invalid protocol: foo'],
+  [{ HostConfig: { PortBindings: { '80/tcp': [{ HostPort: '90-80' }] } } }, 'invalid port specification: "90-80"'],
+  [{ HostConfig: { PortBindings: [] } }, 'invalid JSON: json: cannot unmarshal array into Go struct field HostConfig.HostConfig.PortBindings of type nat.PortMap'],
   [{ Memory: 'x' }, 'invalid JSON: json: cannot unmarshal string into Go struct field UpdateConfig.Resources.Memory of type int64'],
 ] as const) {
   test(message, () => assert.throws(() => parse(body), { message, kind: 'invalid-parameter' }));

@@ -102,10 +102,10 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
     }
     const left = new Set<string>();
     const begin = (fault: LinkFault, after: Promise<unknown>): Promise<void>[] => {
-      const work = isTime(fault.device, 'links')
+      const work = isTime(fault.words, 'links')
         ? ledger.still(fault.owner.collection, fault.owner.key, () => after.then(() => host.mendLinks(fault.objects)))
         : undefined;
-      if (work) return [work.then(() => tell(fault.device, fault.words), (error: unknown) => failed(fault.words, 'links', error))];
+      if (work) return [work.then(() => tell(fault.words, fault.words), (error: unknown) => failed(fault.words, 'links', error))];
       left.add(fault.device);
       looks.again('links', AGAIN);
       return [];

@@ -22,24 +22,24 @@ export const forgetFlows = (ports: readonly HostPort[], which: 'here' | 'elsewhe
 const [NETLINK_NETFILTER, CT_GET, CT_DELETE, NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NESTED] = [12, 0x101, 0x102, 1, 4, 0x300, 0x8000];
 const [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_ID, CTA_ZONE, CTA_FILTER] = [1, 2, 12, 18, 25];
 const [CTA_TUPLE_IP, CTA_TUPLE_PROTO, CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT, CTA_FILTER_ORIG_FLAGS] = [1, 2, 1, 2, 3, 1];
-const [FILTER_PROTOCOL, FILTER_DST_PORT] = [8, 32];
+const FILTER_PROTOCOL = 8;
 const NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
-/** For so many ports the kernel is asked one by one; for more, for all of the protocol's. */
-const FEW = 4;
 
 const forget = (protocol: HostPort['protocol'], ipv6: boolean, ports: readonly HostPort[], which: 'here' | 'elsewhere'): void => {
   const local = new Set(Object.values(os.networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => addressBytes(address).toString('hex'))));
-  const singles = ports.every(({ count = 1 }) => count === 1) ? new Set(ports.map(({ hostPort }) => hostPort)) : new Set<number>();
   const doomed: Buffer[] = [];
   const look = (body: Buffer): void => {
     const parts = attributesOf(body, 4);
     const [to, back] = [tupleOf(parts.get(CTA_TUPLE_ORIG), ipv6), tupleOf(parts.get(CTA_TUPLE_REPLY), ipv6)];
     if (!to || !back || to.protocol !== NUMBERS[protocol]) return;
-    if (ports.some((port) => isMeant(port, to, local) && leadsTo(port, to, back) === (which === 'here'))) doomed.push(removal(parts, ipv6));
+    const over = ports.some((port) => {
+      if (isMeant(port, to.destination, to.destinationPort, local)) return leadsTo(port, to, back) === (which === 'here');
+      // Seen from an answer of ours, which we gave before there was a rule: the kernel takes what comes for an answer to that.
+      return which === 'elsewhere' && isMeant(port, to.source, to.sourcePort, local);
+    });
+    if (over) doomed.push(removal(parts, ipv6));
   };
-  const dump = (dstPort: number | undefined): void => void askKernel(NETLINK_NETFILTER, CT_GET, NLM_F_REQUEST | NLM_F_DUMP, request(NUMBERS[protocol], dstPort, ipv6), ({ body }) => look(body));
-  if (singles.size > 0 && singles.size <= FEW) for (const port of singles) dump(port);
-  else dump(undefined);
+  askKernel(NETLINK_NETFILTER, CT_GET, NLM_F_REQUEST | NLM_F_DUMP, request(NUMBERS[protocol], ipv6), ({ body }) => look(body));
   for (const body of doomed) askKernel(NETLINK_NETFILTER, CT_DELETE, NLM_F_REQUEST | NLM_F_ACK, body, () => {});
 };
 
@@ -57,29 +57,23 @@ const tupleOf = (tuple: Buffer | undefined, ipv6: boolean): Tuple | undefined =>
 
 const EMPTY = Buffer.alloc(0);
 
-/** Whether a flow was sent to that host port: at an address of this host's, or at the one it is bound to. */
-const isMeant = ({ hostAddress, hostPort, count = 1 }: HostPort, { destination, destinationPort }: Tuple, local: ReadonlySet<string>): boolean =>
-  destinationPort >= hostPort &&
-  destinationPort < hostPort + count &&
-  (hostAddress === '0.0.0.0' || hostAddress === '::' ? local.has(destination) : addressBytes(hostAddress).toString('hex') === destination);
+/** Whether that is the host port: at an address of this host's, or at the one it is bound to. */
+const isMeant = ({ hostAddress, hostPort, count = 1 }: HostPort, address: string, port: number, local: ReadonlySet<string>): boolean =>
+  port >= hostPort &&
+  port < hostPort + count &&
+  (hostAddress === '0.0.0.0' || hostAddress === '::' ? local.has(address) : addressBytes(hostAddress).toString('hex') === address);
 
 /** Whether its answers come from the container's port. */
 const leadsTo = ({ address, port, hostPort }: HostPort, { destinationPort }: Tuple, { source, sourcePort }: Tuple): boolean =>
   addressBytes(address).toString('hex') === source && sourcePort === port + destinationPort - hostPort;
 
 /** struct nfgenmsg, and what the kernel is to leave out; an old one leaves out nothing. */
-const request = (protocol: number, dstPort: number | undefined, ipv6: boolean): Buffer => {
+const request = (protocol: number, ipv6: boolean): Buffer => {
   const flags = Buffer.alloc(4);
-  flags.writeUInt32LE(FILTER_PROTOCOL | (dstPort === undefined ? 0 : FILTER_DST_PORT));
-  const proto = [attribute(CTA_PROTO_NUM, Buffer.from([protocol]))];
-  if (dstPort !== undefined) {
-    const port = Buffer.alloc(2);
-    port.writeUInt16BE(dstPort);
-    proto.push(attribute(CTA_PROTO_DST_PORT, port));
-  }
+  flags.writeUInt32LE(FILTER_PROTOCOL);
   return Buffer.concat([
     header(ipv6),
-    attribute(CTA_TUPLE_ORIG | NESTED, attribute(CTA_TUPLE_PROTO | NESTED, Buffer.concat(proto))),
+    attribute(CTA_TUPLE_ORIG | NESTED, attribute(CTA_TUPLE_PROTO | NESTED, attribute(CTA_PROTO_NUM, Buffer.from([protocol])))),
     attribute(CTA_FILTER | NESTED, attribute(CTA_FILTER_ORIG_FLAGS, flags)),
   ]);
 };

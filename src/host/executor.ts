@@ -40,7 +40,10 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = 
     await files(operations);
     await settleAll([links(operations).then(() => names(operations)), rules(operations)]);
     const ports = datagramPorts(operations);
-    if (ports.length > 0) step('flows', () => forgetFlows(ports, 'elsewhere'));
+    if (ports.length === 0) return;
+    step('flows', () => forgetFlows(ports, 'elsewhere'));
+    // What we carried over before there was a rule may have been answered since.
+    setTimeout(() => forgetFlows(ports, 'elsewhere'), ANSWER_MS).unref();
   };
 
   /** Once no rule leads there any more. */
@@ -137,6 +140,8 @@ const split = (operations: readonly Operation[]): [Operation[], Operation[]] => 
   operations.filter(({ action }) => action === 'remove'),
   operations.filter(({ action }) => action === 'add'),
 ];
+
+const ANSWER_MS = 1000;
 
 /** Whoever sends datagrams has no connection that would end. */
 const datagramPorts = (operations: readonly Operation[]): KindOf<'host-port'>[] =>

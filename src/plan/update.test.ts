@@ -19,6 +19,16 @@ test('what is not said stays', () => {
   assert.equal(after.spec.restart.name, 'no');
 });
 
+test('ports that are published are exposed; silence leaves all as it is', () => {
+  const ports = [{ port: 80, protocol: 'tcp', hostAddress: '', hostPorts: { first: 8080, last: 8080 } }] as const;
+  const has = { ...container(), spec: { ...container().spec, networkMode: 'bridge', portRequests: [], exposedPorts: [{ port: 53, protocol: 'udp' }] } } as unknown as Container;
+  const after = withUpdate(has, update({}, { ports }));
+  assert.deepEqual([after.spec.portRequests, after.spec.exposedPorts], [ports, [{ port: 53, protocol: 'udp' }, { port: 80, protocol: 'tcp' }]]);
+  assert.equal(withUpdate(has, update({})).spec.portRequests, has.spec.portRequests);
+  const borrower = { ...has, spec: { ...has.spec, networkMode: 'container:x' } };
+  assert.throws(() => withUpdate(borrower, update({}, { ports })), { message: 'conflicting options: port publishing and the container type network mode', kind: 'invalid-parameter' });
+});
+
 const refused: readonly (readonly [has: Partial<Resources>, asked: Partial<Resources>, message: string])[] = [
   [{ memory: 8, memorySwap: 16 }, { memory: 17 }, 'Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time'],
   [{ nanoCpus: 1 }, { cpuQuota: 1 }, 'Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set'],

@@ -32,6 +32,7 @@ const world = () => {
       bridge = true;
       done.push(...objects.map(renderObject));
     },
+    leadFlows: () => {},
     firewall: {
       heal: (given) => void (remedy = given),
       async mend(family) {

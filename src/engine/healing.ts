@@ -1,7 +1,7 @@
 import { messageOf } from '../model/errors.ts';
-import type { Family, HostObject } from '../operations/operation.ts';
+import type { Family, HostObject, KindOf } from '../operations/operation.ts';
 import type { Ruleset } from '../operations/ruleset.ts';
-import type { Layout } from '../plan/desired.ts';
+import { desiredOf, type Layout } from '../plan/desired.ts';
 import { describeDrift, firewallDrift } from '../plan/firewall-drift.ts';
 import { linkFaults, mayConcern, type LinkFault, type LinksThere } from '../plan/link-drift.ts';
 import { afterMending, GIVEN_UP, hasGivenUp, waitBefore, type Patience } from '../plan/patience.ts';
@@ -22,6 +22,8 @@ export type HealingHost = {
   hostLinks(): LinksThere | undefined;
   /** Makes sure of these, whatever is there already. */
   mendLinks(objects: readonly HostObject[]): Promise<void>;
+  /** Datagrams that began to flow elsewhere while no rule led them to these. */
+  leadFlows(ports: readonly KindOf<'host-port'>[]): void;
 };
 
 type Listing = ReadonlyMap<string, readonly string[]>;
@@ -89,7 +91,16 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
     const drift = firewallDrift(there, kept, bridges()).filter(({ table }) => isTime(`${family} ${table}`, family));
     if (drift.length === 0) return undefined;
     const [chains, lines] = remedyOf(drift);
-    return { chains, lines, done: () => drift.forEach((each) => tell(`${family} ${each.table}`, describeDrift(family, each))) };
+    const done = (): void => {
+      for (const each of drift) tell(`${family} ${each.table}`, describeDrift(family, each));
+      if (drift.some(({ table }) => table === 'nat')) host.leadFlows(datagramPorts());
+    };
+    return { chains, lines, done };
+  };
+  const datagramPorts = (): KindOf<'host-port'>[] => {
+    const { containers, volumes } = ledger.state;
+    const own = [...containers.values()].filter(({ sandbox }) => sandbox?.ports.some(({ protocol }) => protocol === 'udp'));
+    return own.flatMap((record) => desiredOf(layout, { collection: 'containers', record }, volumes)).flatMap((object) => (object.kind === 'host-port' && object.protocol === 'udp' ? [object] : []));
   };
   const bridges = (): Set<string> => new Set([...ledger.state.networks.values()].flatMap(({ bridge }) => bridge ?? []));
 

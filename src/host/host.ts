@@ -67,6 +67,7 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
     watch: watch.start,
     hostLinks,
     mendLinks: (objects: readonly HostObject[]) => mendLinks(objects, step),
+    leadFlows: (ports: readonly KindOf<'host-port'>[]) => forgetFlows(ports, 'elsewhere'),
     forgetFlows: (ports: readonly KindOf<'host-port'>[]) => forgetFlows(ports, 'here'),
     milliseconds: () => performance.now(),
     hostRanges,

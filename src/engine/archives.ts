@@ -181,6 +181,8 @@ const inWords = <T>(ref: string, asked: string, path: string, look: () => T, loo
     switch (codeOf(error)) {
       case 'ENOTDIR':
         throw systemError(`lstat ${path}: not a directory`, error);
+      case 'EINVAL':
+        throw systemError(`lstat ${path}: invalid argument`, error);
       case 'ELOOP':
         throw systemError(loop ?? (path.endsWith('/') ? `lstat ${path}: too many levels of symbolic links` : `evalSymlinksInScope: too many links in ${path}`), error);
       default:

@@ -30,12 +30,15 @@ export const padding = (size: number): number => (BLOCK - (size % BLOCK)) % BLOC
 
 export const isZeroBlock = (block: Buffer): boolean => block.equals(endOfTar.subarray(0, BLOCK));
 
+/** How many bytes follow a header, as it has it itself. */
+export const sizeField = (block: Buffer): number => ('123456'.includes(String.fromCharCode(block[156] ?? 0)) ? 0 : parseNumber(block, 124, 12));
+
 /** Extended and GNU headers describe the entry after them. */
 export const describesNext = (type: TarType): boolean => 'xgLK'.includes(type);
 
 /** The header in this block; undefined when it is none. */
 export const parseHeader = (block: Buffer): TarHeader | undefined => {
-  if (number(block, 148, 8) !== checksum(block)) return undefined;
+  if (parseNumber(block, 148, 8) !== checksum(block)) return undefined;
   const ustar = block.toString('latin1', 257, 263) === 'ustar\0';
   const prefix = ustar ? string(block, 345, 155) : '';
   const name = (prefix === '' ? '' : `${prefix}/`) + string(block, 0, 100);
@@ -44,14 +47,14 @@ export const parseHeader = (block: Buffer): TarHeader | undefined => {
   return {
     name,
     type,
-    mode: number(block, 100, 8),
-    uid: number(block, 108, 8),
-    gid: number(block, 116, 8),
-    size: hasContent(type) ? number(block, 124, 12) : 0,
-    mtime: number(block, 136, 12),
+    mode: parseNumber(block, 100, 8),
+    uid: parseNumber(block, 108, 8),
+    gid: parseNumber(block, 116, 8),
+    size: hasContent(type) ? parseNumber(block, 124, 12) : 0,
+    mtime: parseNumber(block, 136, 12),
     linkName: string(block, 157, 100),
-    devMajor: number(block, 329, 8),
-    devMinor: number(block, 337, 8),
+    devMajor: parseNumber(block, 329, 8),
+    devMinor: parseNumber(block, 337, 8),
     pax: new Map(),
   };
 };
@@ -77,7 +80,10 @@ export const parsePax = (content: Buffer): Map<string, string> => {
     const length = Number(text.slice(at, space));
     const equals = text.indexOf('=', space);
     if (space < 0 || !Number.isInteger(length) || length <= 0 || equals < 0 || equals >= at + length) break;
-    records.set(text.slice(space + 1, equals), text.slice(equals + 1, at + length - 1));
+    const [key, value] = [text.slice(space + 1, equals), text.slice(equals + 1, at + length - 1)];
+    // The oldest form of a sparse file's map comes number by number, with two keys over and over.
+    if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') records.set('GNU.sparse.map', [...(records.has('GNU.sparse.map') ? [records.get('GNU.sparse.map')] : []), value].join(','));
+    else records.set(key, value);
     at += length;
   }
   return records;
@@ -154,7 +160,7 @@ const string = (block: Buffer, at: number, length: number): string => {
 };
 
 /** Octal digits, or binary with the top bit set, as GNU tar writes what does not fit. */
-const number = (block: Buffer, at: number, length: number): number => {
+export const parseNumber = (block: Buffer, at: number, length: number): number => {
   const first = block[at] ?? 0;
   if ((first & 0x80) === 0) return Number.parseInt(string(block, at, length).trim() || '0', 8);
   let value = first & 0x40 ? -1 : 0;

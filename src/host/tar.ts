@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { stream } from './command.ts';
 import { fdPath } from './open-beneath.ts';
+import { untilEnd } from './tar-end.ts';
 import { encodeHeader, endOfTar, padding, plainHeader } from './tar-format.ts';
 
 /** What of a directory goes into a tar, and by which name. Names are binary strings. */
@@ -63,9 +64,11 @@ const collected = (child: ChildProcess): Packed => {
   const tar = new Readable({ read: () => void stdout?.resume(), highWaterMark: BUFFER });
   let words = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(0, 2048)));
+  const cut = untilEnd();
   stdout?.on('data', (chunk: Buffer) => {
+    const part = cut(chunk);
     // Nobody waits for what comes after that, and a paused stream would never end.
-    if (!tar.destroyed && !tar.push(chunk)) stdout.pause();
+    if (part.length > 0 && !tar.destroyed && !tar.push(part)) stdout.pause();
   });
   const done = new Promise<void>((resolve) => {
     child.on('error', (error) => {

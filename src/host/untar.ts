@@ -6,6 +6,7 @@ import { openMade } from './container-view.ts';
 import { deviceNumber, fdPath, leafPath, makeNode, O_DIRECTORY, O_NOFOLLOW, O_PATH, openBeneath, removeLeaf, setAttribute } from './open-beneath.ts';
 import type { TarHeader } from './tar-format.ts';
 import { scanTar } from './tar-scan.ts';
+import { leadingMap, placesOf, sparseName, sparseOf, type Sparse, type SparseMap } from './tar-sparse.ts';
 
 export type UntarOptions = {
   /** An entry may not take the place of a directory, nor a directory that of something else. */
@@ -24,7 +25,7 @@ export type UntarOptions = {
 export const untar = async (root: number, directory: string, tar: Readable, options: UntarOptions): Promise<void> => {
   const steps: Step[] = [];
   const scan = scanTar({
-    entry: (header) => steps.push({ header }),
+    entry: (header, blocks) => steps.push({ header, sparse: sparseOf(header, blocks) }),
     content: (bytes) => steps.push({ bytes }),
     padding() {},
     trailer() {},
@@ -32,7 +33,7 @@ export const untar = async (root: number, directory: string, tar: Readable, opti
   const unpack = createUnpack(root, directory, options);
   const perform = async (): Promise<void> => {
     for (const step of steps.splice(0)) {
-      if ('header' in step) unpack.enter(step.header);
+      if ('header' in step) unpack.enter(step.header, step.sparse);
       else {
         const written = unpack.write(step.bytes);
         if (written) await written;
@@ -56,7 +57,7 @@ export const untar = async (root: number, directory: string, tar: Readable, opti
   }
 };
 
-type Step = { readonly header: TarHeader } | { readonly bytes: Buffer };
+type Step = { readonly header: TarHeader; readonly sparse: Sparse | undefined } | { readonly bytes: Buffer };
 
 /** The chunks of a stream, which is not destroyed when one stops listening. */
 const keptOpen = (stream: Readable): AsyncIterable<Buffer> => stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
@@ -67,14 +68,14 @@ const SMALL_WRITE = 16 * 1024;
 const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false }: UntarOptions) => {
   /** The directory last written to: most entries come one after the other. */
   let parent: { readonly path: string; readonly fd: number } | undefined;
-  let file: { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; position: number } | undefined;
+  let file: OpenFile | undefined;
   let whole: TarHeader | undefined;
   /** Set last, because every entry made in a directory changes its time. */
   const directories = new Map<string, number>();
 
-  const open = (path: string): number => {
+  const open = (path: string, entry = path): number => {
     if (parent?.path === path) return parent.fd;
-    const fd = openDirectory(path);
+    const fd = openDirectory(path, entry);
     forget();
     parent = { path, fd };
     return fd;
@@ -83,11 +84,13 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
     if (parent) fs.closeSync(parent.fd);
     parent = undefined;
   };
-  const openDirectory = (path: string): number => {
+  const openDirectory = (path: string, entry: string): number => {
     try {
       return openBeneath(root, path, O_PATH | O_DIRECTORY);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOTDIR') throw Object.assign(new Error(`open ${Buffer.from(entry, 'latin1').toString()}: not a directory`), { code });
+      if (code !== 'ENOENT') throw error;
       return openMade(root, path, 'directory');
     }
   };
@@ -96,14 +99,15 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
 
   const closeFile = (): void => {
     if (!file) return;
-    const { fd, header, path } = file;
+    const { fd, header, path, holes } = file;
     file = undefined;
     try {
+      if (holes) fs.ftruncateSync(fd, holes.size);
       fs.fchownSync(fd, owner?.uid ?? header.uid, owner?.gid ?? header.gid);
       // After the owner, whose change takes the set-uid bit away.
       fs.fchmodSync(fd, header.mode & 0o7777);
       setAttributes(path, header);
-      fs.futimesSync(fd, header.mtime, header.mtime);
+      fs.futimesSync(fd, time(header), time(header));
     } finally {
       fs.closeSync(fd);
     }
@@ -120,7 +124,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
     return false;
   };
 
-  const make = (header: TarHeader, at: number, leaf: string, path: string): void => {
+  const make = (header: TarHeader, sparse: Sparse | undefined, at: number, leaf: string, path: string): void => {
     const place = leafPath(at, leaf);
     switch (header.type) {
       case '5':
@@ -128,7 +132,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         own(place, header);
         setMode(at, leaf, header);
         setAttributes(place, header);
-        directories.set(path, header.mtime);
+        directories.set(path, time(header));
         return;
       case '1': {
         const target = cleanPath(`${directory}/${header.linkName}`);
@@ -149,7 +153,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         makeRoom(at, leaf, path, false);
         fs.symlinkSync(Buffer.from(header.linkName, 'latin1'), place);
         own(place, header);
-        fs.lutimesSync(place, header.mtime, header.mtime);
+        fs.lutimesSync(place, time(header), time(header));
         return;
       }
       case '3':
@@ -159,12 +163,18 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         makeNode(place, nodeType(header.type) | 0o600, header.type === '6' ? 0n : deviceNumber(header.devMajor, header.devMinor));
         own(place, header);
         setMode(at, leaf, header);
-        fs.lutimesSync(place, header.mtime, header.mtime);
+        fs.lutimesSync(place, time(header), time(header));
         return;
       case '0':
-        if (header.pax.has('GNU.sparse.major')) throw new Error(`archive/tar: sparse entries are not supported: ${quoted(path)}`);
+      case 'S':
         makeRoom(at, leaf, path, false);
-        file = { fd: fs.openSync(place, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | O_NOFOLLOW, 0o600), header, path: place, position: 0 };
+        file = {
+          fd: fs.openSync(place, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | O_NOFOLLOW, 0o600),
+          header,
+          path: place,
+          position: 0,
+          ...(sparse ? { holes: { size: sparse.size, map: sparse.map, head: Buffer.alloc(0) } } : {}),
+        };
         if (header.size === 0) closeFile();
         return;
       default:
@@ -173,9 +183,9 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
   };
 
   return {
-    enter(header: TarHeader): void {
+    enter(header: TarHeader, sparse: Sparse | undefined): void {
       closeFile();
-      const name = cleanPath(header.name);
+      const name = cleanPath(sparse ? sparseName(header) : header.name);
       const path = cleanPath(`${directory}/${name}`);
       if (!isWithin(directory, path)) throw new Error(`${quoted(name)} is outside of ${quoted(directory)}`);
       if (path === directory) {
@@ -184,13 +194,17 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         return;
       }
       const [above, leaf] = split(path);
-      make(header, open(above), leaf, path);
+      make(header, sparse, open(above, path), leaf, path);
     },
     write(bytes: Buffer): Promise<void> | undefined {
       if (!file) return undefined;
-      const { fd, position, header } = file;
+      const { fd, position, header, holes } = file;
       file.position += bytes.length;
       const last = file.position >= header.size;
+      if (holes)
+        return fill(fd, holes, position, bytes).then(() => {
+          if (last) closeFile();
+        });
       if (bytes.length < SMALL_WRITE) {
         fs.writeSync(fd, bytes, 0, bytes.length, position);
         if (last) closeFile();
@@ -210,7 +224,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
       const at = fdPath(open(directory));
       fs.chownSync(at, owner?.uid ?? whole.uid, owner?.gid ?? whole.gid);
       fs.chmodSync(at, whole.mode & 0o7777);
-      fs.utimesSync(at, whole.mtime, whole.mtime);
+      fs.utimesSync(at, time(whole), time(whole));
     },
     close(): void {
       if (file) fs.closeSync(file.fd);
@@ -218,6 +232,21 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
       forget();
     },
   };
+};
+
+type OpenFile = { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; position: number; readonly holes?: Holes };
+/** `head`: what of the content's head has come, until the map is known; `start`: where in the content the file's own bytes begin. */
+type Holes = { readonly size: number; map: SparseMap | undefined; head: Buffer; start?: number };
+
+const fill = async (fd: number, holes: Holes, position: number, bytes: Buffer): Promise<void> => {
+  if (holes.map === undefined) {
+    holes.head = Buffer.concat([holes.head, bytes]);
+    const found = leadingMap(holes.head);
+    if (!found) return;
+    [holes.map, holes.start] = [found.map, found.length];
+    [bytes, position, holes.head] = [holes.head.subarray(found.length), found.length, Buffer.alloc(0)];
+  }
+  for (const place of placesOf(holes.map, position - (holes.start ?? 0), bytes)) await writeAll(fd, place.bytes, place.at);
 };
 
 const writeAll = (fd: number, bytes: Buffer, position: number): Promise<void> =>
@@ -240,6 +269,9 @@ const setMode = (at: number, leaf: string, { mode }: TarHeader): void => {
     fs.closeSync(fd);
   }
 };
+
+/** Node takes a time before 1970 for now. */
+const time = ({ mtime }: TarHeader): number => Math.max(0, mtime);
 
 const XATTR = 'SCHILY.xattr.';
 /** Those that mean the same elsewhere, where the file system has them at all. */

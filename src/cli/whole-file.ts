@@ -12,19 +12,27 @@ export const writeWhole = async <T>(file: string, write: (to: Writable) => Promi
   if (there && !there.isFile()) return write(fs.createWriteStream(file));
   const target = there ? fs.realpathSync(file) : file;
   const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${process.pid}.part`);
-  const fd = fs.openSync(temporary, 'w', 0o600);
+  const to = fs.createWriteStream(temporary, { fd: fs.openSync(temporary, 'w', 0o600) });
   try {
-    const result = await write(fs.createWriteStream(temporary, { fd, autoClose: false }));
-    fs.fsyncSync(fd);
+    const result = await write(to);
+    syncFile(temporary);
     fs.renameSync(temporary, target);
     return result;
   } catch (error) {
+    to.destroy();
     fs.rmSync(temporary, { force: true });
     throw error;
-  } finally {
-    fs.closeSync(fd);
   }
 };
 
 export const writeTextWhole = (file: string, text: string): Promise<void> =>
   writeWhole(file, (to) => new Promise((resolve, reject) => to.on('error', reject).end(text, () => resolve())));
+
+const syncFile = (file: string): void => {
+  const fd = fs.openSync(file, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+};

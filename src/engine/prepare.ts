@@ -12,6 +12,7 @@ import { checkLog } from '../plan/log-options.ts';
 import { containerSpec, execProcess, type Machine } from '../plan/oci-spec.ts';
 import { resolvConfOf } from '../plan/resolver.ts';
 import { parseSecurityOptions } from '../plan/security-options.ts';
+import { checkPropagation, type HostMount } from '../plan/propagation.ts';
 import { resolveUser, type User } from '../plan/users.ts';
 import { findContainer } from './find.ts';
 
@@ -29,6 +30,8 @@ export type PrepareHost = {
   isDirectory(path: string): boolean;
   /** What is forbidden on the mount that a path lies on, as words of `mount -o`. */
   mountWords(path: string): readonly string[];
+  /** The mount that a path lies on. */
+  mountOf(path: string): HostMount;
   /** The nodes of a `--device`: one, or all below a directory. */
   deviceNodes(hostPath: string, containerPath: string, permissions: string): readonly DeviceNode[];
   /** Makes a working directory that is not there, with its parents. */
@@ -134,6 +137,7 @@ export const createPrepare = ({ host, layout, dns, hostGateway }: {
       if (ipc && shmPath === undefined) {
         throw invalid(`failed to join IPC namespace: container ${ipc.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`);
       }
+      checkPropagation(mounts, host.mountOf, layout.dataRoot);
       const subpaths = new Map(mounts.flatMap(({ subpath, destination }, index) => (subpath === '' ? [] : [[destination, subpathPath(layout, container.id, index)] as const])));
       return containerSpec({
         container,

@@ -27,6 +27,7 @@ import { sizeOf } from './disk-usage.ts';
 import { deviceNodes, makeBeneath, readBeneath } from './rootfs.ts';
 import { createSeccompCache } from './seccomp-cache.ts';
 import { createStatistics } from './statistics.ts';
+import { mountOf } from './host-mounts.ts';
 import { mountWords } from './syscalls.ts';
 import { plainly, type Step } from './step.ts';
 import { openTree } from './tree.ts';
@@ -86,6 +87,7 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
     isBeneath,
     mayBeIn,
     mountWords,
+    mountOf,
     isFrozen,
     volumeFiles,
     mendMoves: volumeFiles.mendMoves,

@@ -211,6 +211,7 @@ const mountList = (input: SpecInput, writableCgroups: boolean): JsonObject[] => 
   const { container, machine, files, directorySources, subpaths } = input;
   const sourceOf = ({ destination, source }: MountPoint): string => subpaths?.get(destination) ?? source;
   const { spec, mounts } = container;
+  const hidden = new Set(mounts.filter(({ asked }) => asked === 'tmpfs').map(({ destination }) => destination));
   const taken = new Set(mounts.map(({ destination }) => destination));
   const replaced = (destination: string): boolean => taken.has(destination) || (taken.has('/dev') && destination.startsWith('/dev/'));
   const defaults = [PROC, DEV, DEVPTS, sysfs(spec.privileged), cgroup(spec.privileged || writableCgroups), MQUEUE, ...sharedMemory(input)];
@@ -223,7 +224,7 @@ const mountList = (input: SpecInput, writableCgroups: boolean): JsonObject[] => 
   const recursive = hasRecursiveReadonly(machine.kernel);
   const isDirectory = (mount: MountPoint): boolean => (mount.type === 'volume' && mount.subpath === '') || directorySources?.has(sourceOf(mount)) === true;
   const own: JsonObject[] = [
-    ...mounts.map((mount) => ociMount(mount, sourceOf(mount), recursive && isDirectory(mount) && !mount.nonRecursive ? 'rro' : 'ro', input.mountWords?.get(mount.source) ?? [])),
+    ...mounts.filter(({ asked, destination }) => asked === 'tmpfs' || !hidden.has(destination)).map((mount) => ociMount(mount, sourceOf(mount), recursive && isDirectory(mount) && !mount.nonRecursive ? 'rro' : 'ro', input.mountWords?.get(mount.source) ?? [])),
     ...etc.filter(({ destination }) => !taken.has(destination)),
     ...(withInit(spec) ? [initMount(machine.initPath)] : []),
   ];

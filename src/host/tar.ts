@@ -62,13 +62,17 @@ const collected = (child: ChildProcess): Packed => {
   const { stdout } = child;
   // Ends with the program, not with its output: only then is it known whether that was all.
   const tar = new Readable({ read: () => void stdout?.resume(), highWaterMark: BUFFER });
-  let words = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (words = (words + text).slice(0, 2048)));
+  let [failure, line] = ['', ''];
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (line + text).split('\n');
+    line = (lines.pop() ?? '').slice(0, 2048);
+    failure ||= lines.find((words) => !CHANGED.test(words)) ?? '';
+  });
   const cut = untilEnd();
   stdout?.on('data', (chunk: Buffer) => {
-    const part = cut(chunk);
-    // Nobody waits for what comes after that, and a paused stream would never end.
-    if (part.length > 0 && !tar.destroyed && !tar.push(part)) stdout.pause();
+    // What comes after the reader has gone is let go by, or the program would not end.
+    const part = tar.destroyed ? NOTHING : cut(chunk);
+    if (part.length > 0 && !tar.push(part)) stdout.pause();
   });
   const done = new Promise<void>((resolve) => {
     child.on('error', (error) => {
@@ -76,9 +80,9 @@ const collected = (child: ChildProcess): Packed => {
       resolve();
     });
     child.on('close', (code) => {
-      // 1: a file changed while it was read, which is the container's right.
-      if (code === 0 || code === 1) tar.push(null);
-      else tar.destroy(new Error(`tar: ${words.trim() || 'killed'}`));
+      // 1: a file changed while it was read, which is the container's right; 2: or was no longer there.
+      if (code === 0 || code === 1 || (code === 2 && failure === '')) tar.push(null);
+      else tar.destroy(new Error(failure || line || 'tar: killed'));
       resolve();
     });
   });
@@ -88,6 +92,11 @@ const collected = (child: ChildProcess): Packed => {
   });
   return { tar, done };
 };
+
+const NOTHING = Buffer.alloc(0);
+
+/** What tar says of a name under which there is suddenly nothing, or something else; and its last words after that. */
+const CHANGED = /: (No such file or directory|Not a directory|Too many levels of symbolic links|No such device or address|File removed before we read it)$|: Exiting with failure status due to previous errors$/;
 
 const BUFFER = 1024 * 1024;
 

@@ -172,6 +172,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
           fd: fs.openSync(place, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | O_NOFOLLOW, 0o600),
           header,
           path: place,
+          title: path,
           position: 0,
           ...(sparse ? { holes: { size: sparse.size, map: sparse.map, head: Buffer.alloc(0) } } : {}),
         };
@@ -194,24 +195,30 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         return;
       }
       const [above, leaf] = split(path);
-      make(header, sparse, open(above, path), leaf, path);
+      try {
+        make(header, sparse, open(above, path), leaf, path);
+      } catch (error) {
+        throw about(path, error);
+      }
     },
     write(bytes: Buffer): Promise<void> | undefined {
       if (!file) return undefined;
-      const { fd, position, header, holes } = file;
+      const { fd, position, header, holes, title } = file;
       file.position += bytes.length;
       const last = file.position >= header.size;
-      if (holes)
-        return fill(fd, holes, position, bytes).then(() => {
-          if (last) closeFile();
-        });
-      if (bytes.length < SMALL_WRITE) {
-        fs.writeSync(fd, bytes, 0, bytes.length, position);
+      if (!holes && bytes.length < SMALL_WRITE) {
+        try {
+          fs.writeSync(fd, bytes, 0, bytes.length, position);
+        } catch (error) {
+          throw about(title, error);
+        }
         if (last) closeFile();
         return undefined;
       }
-      return writeAll(fd, bytes, position).then(() => {
+      return (holes ? fill(fd, holes, position, bytes) : writeAll(fd, bytes, position)).then(() => {
         if (last) closeFile();
+      }, (error: unknown) => {
+        throw about(title, error);
       });
     },
     finish(): void {
@@ -234,9 +241,16 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
   };
 };
 
-type OpenFile = { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; position: number; readonly holes?: Holes };
+type OpenFile = { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; readonly title: string; position: number; readonly holes?: Holes };
 /** `head`: what of the content's head has come, until the map is known; `start`: where in the content the file's own bytes begin. */
 type Holes = { readonly size: number; map: SparseMap | undefined; head: Buffer; start?: number };
+
+/** A system call's failure, in Go's words: the kernel's number for a name says nothing to whoever sent the tar. */
+const about = (path: string, error: unknown): unknown => {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  const words = /^E[A-Z0-9]+: ([^,]+), /.exec(message)?.[1];
+  return words === undefined ? error : Object.assign(new Error(`${syscall} ${Buffer.from(path, 'latin1').toString()}: ${words}`), { code });
+};
 
 const fill = async (fd: number, holes: Holes, position: number, bytes: Buffer): Promise<void> => {
   if (holes.map === undefined) {

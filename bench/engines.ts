@@ -29,6 +29,8 @@ export type Engine = {
   time(args: readonly string[], bytes?: number): Promise<number>;
   /** GETs a path of the API, reads the whole answer and throws it away. */
   get(path: string): Promise<Transfer>;
+  /** PUTs a file's bytes to a path of the API. */
+  put(path: string, file: string): Promise<Transfer>;
   /** Fetches from a port of the engine's host, seen from the host itself or from the one beside it. */
   fetch(from: 'the host' | 'another host', port: number, path: string): Promise<Transfer>;
   /** MiB of the daemon and all its helpers. */
@@ -82,6 +84,7 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
       }
     },
     get: (path: string) => curl([], ['--unix-socket', socket, `http://engine${path}`]),
+    put: (path: string, file: string) => curl([], ['-T', file, '--unix-socket', socket, `http://engine${path}`], 'size_upload'),
     async fetch(from: 'the host' | 'another host', port: number, path: string) {
       if (!netns) throw new Error('no NETNS was given');
       if (from === 'the host') return curl(enter(netns, []), [`http://127.0.0.1:${port}${path}`]);
@@ -98,6 +101,7 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
         await new Promise((resolve) => { setTimeout(resolve, wait); });
         await remove(['ps', '-a', '--format', '{{.Names}}'], ['rm', '-f', '-v']);
         await remove(['network', 'ls', '--format', '{{.Name}}'], ['network', 'rm']);
+        await remove(['volume', 'ls', '--format', '{{.Name}}'], ['volume', 'rm']);
         if (!signal.aborted) break;
       }
     },
@@ -114,8 +118,8 @@ export async function connect(address: Address, signal: AbortSignal): Promise<En
     if (names.length > 0) await execa('docker', [...removal, ...names], { env, reject: false, timeout: commandTimeout });
   }
 
-  async function curl(entry: readonly string[], args: readonly string[]): Promise<Transfer> {
-    const format = '%{http_code} %{size_download} %{time_total}';
+  async function curl(entry: readonly string[], args: readonly string[], size: 'size_download' | 'size_upload' = 'size_download'): Promise<Transfer> {
+    const format = `%{http_code} %{${size}} %{time_total}`;
     const [command, ...rest] = [...entry, 'curl', '-sS', '--noproxy', '*', '-m', '120', '-o', '/dev/null', '-w', format, ...args] as [string, ...string[]];
     const { stdout } = await execa(command, rest, { cancelSignal: signal });
     const [status, bytes, seconds] = stdout.split(' ').map(Number);

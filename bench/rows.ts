@@ -1,6 +1,7 @@
 import { image, type Engine } from './engines.ts';
 import { median } from './median.ts';
 import { networkWorks } from './rows-networks.ts';
+import { uploadOf } from './uploads.ts';
 
 export type Unit = 'ms' | 'MiB' | 'MB/s' | 'GB/s' | 'x';
 
@@ -107,6 +108,30 @@ export const works: readonly Work[] = [
     prepare: (engine) => runToEnd(engine, 'many', smallFiles),
     async measure(engine, note) {
       note('archive GET of 20,000 small files', (await engine.get(`/containers/${engine.own('many')}/archive?path=/many`)).ms);
+    },
+  },
+  {
+    rows: { 'archive GET of 20,000 small files in a volume': { unit: 'ms', aim: 0.5 } },
+    rounds: 3,
+    prepare: (engine) => engine.docker('run', '-v', `${engine.own('many-volume')}:/many`, '--name', engine.own('many-user'), image, ...smallFiles),
+    async measure(engine, note) {
+      note('archive GET of 20,000 small files in a volume', (await engine.get(`/containers/${engine.own('many-user')}/archive?path=/many`)).ms);
+    },
+  },
+  {
+    rows: { 'archive PUT of one file of 256 MiB': { unit: 'MB/s', aim: 1 } },
+    prepare: (engine) => runToEnd(engine, 'put-big', ['true']),
+    async measure(engine, note) {
+      const { bytes, ms } = await engine.put(`/containers/${engine.own('put-big')}/archive?path=/tmp`, await uploadOf('one file of 256 MiB'));
+      note('archive PUT of one file of 256 MiB', bytes / 1e6 / (ms / 1e3));
+    },
+  },
+  {
+    rows: { 'archive PUT of 20,000 small files': { unit: 'ms', aim: 1 } },
+    rounds: 3,
+    prepare: (engine) => engine.docker('create', '-v', `${engine.own('put-volume')}:/many`, '--name', engine.own('put-many'), image),
+    async measure(engine, note) {
+      note('archive PUT of 20,000 small files', (await engine.put(`/containers/${engine.own('put-many')}/archive?path=/many`, await uploadOf('20,000 small files'))).ms);
     },
   },
   {

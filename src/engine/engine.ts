@@ -83,7 +83,7 @@ export type EngineHost = Omit<Host, 'sizes'> &
     isForwarding(family: Family): boolean;
     forwardPackets(family: Family): void;
     ephemeralPorts(): { readonly first: number; readonly last: number };
-    openTree(rootfs: string, mounts: readonly ViewMount[]): Tree;
+    openTree(rootfs: string, mounts: readonly ViewMount[], layers?: readonly string[]): Tree;
     changesOf(upper: string, lower: readonly string[]): ReturnType<ArchivesParts['changes']>;
     copyUp(rootfs: string, destination: string, mountpoint: string): Promise<void>;
     isBeneath(rootfs: string, path: string): boolean;
@@ -283,6 +283,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
                   })),
                 ...filesOf(layout, container),
               ],
+          layersOf(overlayOf(layout, container)),
         ),
       changes: async (container) => {
         const { upper, lower } = overlayOf(layout, container);
@@ -331,3 +332,5 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
   };
 };
 
+
+const layersOf = ({ upper, lower }: ReturnType<typeof overlayOf>): readonly string[] => [upper, ...lower];

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import koffi from 'koffi';
 import { fdPath, leafPath, O_DIRECTORY, O_NOFOLLOW, O_PATH, openBeneath, withOpen } from './open-beneath.ts';
+import { isWithin } from '../model/path.ts';
 import { libc } from './syscalls.ts';
 
 /** Something to be seen in a container's files besides its root file system. */
@@ -21,6 +22,8 @@ export type ContainerView = {
   readonly root: number;
   /** Where an open file of the view is, as the container names it. */
   pathOf(fd: number): string;
+  /** Whether something is mounted on a path, on what is above it, or on what is below. */
+  hasMounts(path: string): boolean;
   close(): void;
 };
 
@@ -35,13 +38,14 @@ export const openView = (rootfs: string, mounts: readonly ViewMount[]): Containe
   inOwnNamespace(() => {
     const root = fs.openSync(rootfs, O_PATH | O_DIRECTORY);
     try {
-      for (const mount of mounts) place(root, mount);
+      const places = mounts.flatMap((mount) => place(root, mount) ?? []);
       // The descriptor keeps the namespace, and with it the mounts.
       const namespace = fs.openSync('/proc/thread-self/ns/mnt', 'r');
       const base = linkOf(root);
       return {
         root,
         pathOf: (fd) => linkOf(fd).slice(base.length) || '/',
+        hasMounts: (path) => places.map((at) => at.slice(base.length) || '/').some((at) => isWithin(at, path) || isWithin(path, at)),
         close() {
           fs.closeSync(root);
           fs.closeSync(namespace);
@@ -87,13 +91,16 @@ const isThere = (root: number, path: string): boolean => {
   }
 };
 
-const place = (root: number, { source, subpath, destination, readonly, recursive }: ViewMount): void => {
+/** Resolves to where it came to lie. */
+const place = (root: number, { source, subpath, destination, readonly, recursive }: ViewMount): string | undefined => {
   const from = openSource(source, subpath);
-  if (from === undefined) return;
+  if (from === undefined) return undefined;
   const path = Buffer.from(destination).toString('latin1');
   try {
+    let where: string;
     const at = openMade(root, path, fs.fstatSync(from).isDirectory() ? 'directory' : 'file');
     try {
+      where = linkOf(at);
       mount(fdPath(from), fdPath(at), MS_BIND | (recursive ? MS_REC : 0));
     } finally {
       fs.closeSync(at);
@@ -103,6 +110,7 @@ const place = (root: number, { source, subpath, destination, readonly, recursive
       mount(null, fdPath(top), MS_PRIVATE | MS_REC);
       if (readonly) mount(null, fdPath(top), MS_REMOUNT | MS_BIND | MS_RDONLY);
     });
+    return where;
   } finally {
     fs.closeSync(from);
   }

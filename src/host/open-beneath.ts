@@ -30,6 +30,10 @@ export const openBeneath = (root: number, path: string, flags: number): number =
 /** As `openBeneath`, but a path that leads out of `root` is refused (EXDEV), not bent back. */
 export const openWithin = (root: number, path: string, flags: number): number => open(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 
+/** As `openWithin`, by names alone: no link on the way, nothing mounted on it. */
+export const openPlain = (root: number, path: string, flags: number): number =>
+  open(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+
 /** One directory in another, never a link to one; refused (EXDEV) when something is mounted on it. */
 export const openSubdirectory = (directory: number, leaf: string): number =>
   open(directory, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);

@@ -3,13 +3,25 @@ import type { Readable } from 'node:stream';
 import { cleanPath } from '../model/path.ts';
 import { openView, type ContainerView, type ViewMount } from './container-view.ts';
 import { fdPath, hasAttributes, leafPath, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openBeneath, withOpen } from './open-beneath.ts';
+import { openInLayer } from './overlay-layer.ts';
 import { tarOf, tarOfFile, type Packed } from './tar.ts';
 import { untar, type UntarOptions } from './untar.ts';
 
-/** A container's files, for archives. Paths are as clients write them, in UTF-8. */
-export const openTree = (rootfs: string, mounts: readonly ViewMount[]) => {
+/** A container's files, for archives. Paths are as clients write them, in UTF-8. `layers`: those of which `rootfs` is an overlay. */
+export const openTree = (rootfs: string, mounts: readonly ViewMount[], layers: readonly string[] = []) => {
   const view = openView(rootfs, mounts);
   const { root } = view;
+
+  const packDirectory = (fd: number, name: string): Packed => {
+    const path = view.pathOf(fd);
+    const inLayer = layers.length === 0 || view.hasMounts(path) ? undefined : openInLayer(fd, path, layers);
+    try {
+      return tarOf(inLayer ?? fd, { kind: 'directory', name });
+    } finally {
+      if (inLayer !== undefined) fs.closeSync(inLayer);
+    }
+  };
+
   return {
     stat(path: string) {
       const name = binary(path);
@@ -26,7 +38,7 @@ export const openTree = (rootfs: string, mounts: readonly ViewMount[]) => {
       const leaf = asked.slice(asked.lastIndexOf('/') + 1);
       return withOpen(root, asked, O_PATH | O_NOFOLLOW, (fd) => {
         const stat = fs.fstatSync(fd);
-        if (stat.isDirectory()) return tarOf(fd, { kind: 'directory', name: title });
+        if (stat.isDirectory()) return packDirectory(fd, title);
         if (stat.isFile() && !hasAttributes(fdPath(fd))) return tarOfFile(fs.openSync(fdPath(fd), 'r'), leaf);
         return withOpen(root, asked.slice(0, -leaf.length), O_PATH | O_DIRECTORY, (above) => tarOf(above, { kind: 'leaf', name: leaf }));
       });

@@ -42,8 +42,8 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = 
     const ports = datagramPorts(operations);
     if (ports.length === 0) return;
     step('flows', () => forgetFlows(ports, 'elsewhere'));
-    // What we carried over before there was a rule may have been answered since.
-    setTimeout(() => forgetFlows(ports, 'elsewhere'), ANSWER_MS).unref();
+    // What we carried over before there was a rule may be answered in between, and the kernel takes all that follows for more of it.
+    for (const milliseconds of ANSWERED_BY) setTimeout(() => forgetFlows(ports, 'elsewhere'), milliseconds).unref();
   };
 
   /** Once no rule leads there any more. */
@@ -141,7 +141,8 @@ const split = (operations: readonly Operation[]): [Operation[], Operation[]] => 
   operations.filter(({ action }) => action === 'add'),
 ];
 
-const ANSWER_MS = 1000;
+/** In step with nobody who sends at intervals. */
+const ANSWERED_BY = [37, 211, 1009];
 
 /** Whoever sends datagrams has no connection that would end. */
 const datagramPorts = (operations: readonly Operation[]): KindOf<'host-port'>[] =>

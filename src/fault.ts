@@ -30,3 +30,19 @@ export const faultFrom = (file: string) => {
     }) as T;
   };
 };
+
+type Point = <T>(name: string, work: () => T) => T;
+
+/** The same object, each call of which is a step, and each call of what these calls give. Streams are steps only in their beginning. */
+export const everyCall = <T extends object>(step: Point, room: string, object: T): T =>
+  Object.fromEntries(Object.entries(object).map(([name, value]) => [name, typeof value === 'function' ? wrapped(step, `${room} ${name}`, value as Call) : value])) as T;
+
+type Call = (...args: unknown[]) => unknown;
+
+const wrapped = (step: Point, name: string, call: Call): Call => (...args) => {
+  const done = step(name, () => call(...args));
+  return done instanceof Promise ? done.then((value: unknown) => inner(step, name, value)) : inner(step, name, done);
+};
+
+const inner = (step: Point, name: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype ? everyCall(step, name, value) : value;

@@ -5,7 +5,7 @@ import os from 'node:os';
 import { createApp } from './api/app.ts';
 import { parseConfig, USAGE, UsageError, VERSION_LINE, type Config } from './config.ts';
 import { createEngine } from './engine/engine.ts';
-import { faultFrom } from './fault.ts';
+import { everyCall, faultFrom } from './fault.ts';
 import { createHost } from './host/host.ts';
 import { createLayers } from './host/layers.ts';
 import { createRegistry } from './host/registry.ts';
@@ -42,12 +42,14 @@ const main = async (argv: readonly string[]): Promise<void> => {
   // Set by tests alone (see fault.ts). Without it there is no hook, and nothing that could end the daemon.
   const faultFile = process.env['BERTH_FAULT'];
   const step = faultFile === undefined ? undefined : faultFrom(faultFile);
-  const host = createHost({ ...config, lookup: (containerId, name, type) => engine.lookup(containerId, name, type), ...(step ? { step } : {}) });
+  const plain = createHost({ ...config, lookup: (containerId, name, type) => engine.lookup(containerId, name, type), ...(step ? { step } : {}) });
+  const host = step ? { ...plain, volumeFiles: everyCall(step, 'volume', plain.volumeFiles), processes: { ...plain.processes, ...everyCall(step, 'process', { pause: plain.processes.pause, unpause: plain.processes.unpause, update: plain.processes.update, sweep: plain.processes.sweep }) } } : plain;
   const records = openStore(config.dataRoot);
   // LMDB leaves its file open for whatever we start.
   closeOnExec(`${config.dataRoot}/state`);
   const store = step ? { ...records, commit: (changes: Parameters<typeof records.commit>[0]) => step('commit', () => records.commit(changes)) } : records;
-  const layers = createLayers({ dataRoot: config.dataRoot });
+  const onDisk = createLayers({ dataRoot: config.dataRoot });
+  const layers = step ? { ...onDisk, ...everyCall(step, 'layers', { unpack: onDisk.unpack, openArchive: onDisk.openArchive, remove: onDisk.remove, clean: onDisk.clean }) } : onDisk;
   const facts = createFacts({ dataRoot: config.dataRoot, defaultRuntime: runtime, addressPools: config.addressPools, liveRestore: config.liveRestore });
   const engine = createEngine({
     host: { ...host, logs: createLogs({ dataRoot: config.dataRoot, now: host.now }), nowNanoseconds },

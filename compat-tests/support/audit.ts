@@ -2,7 +2,7 @@
 
 import { execa } from 'execa';
 import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Daemon } from './daemon.ts';
 import { enter } from './hosts.ts';
 import { call } from './http.ts';
@@ -26,7 +26,7 @@ export async function faultsOf(daemon: Daemon, known: Set<string>): Promise<read
   const bridgeOf = ({ Id, Options }: any): string => Options['com.docker.network.bridge.name'] ?? `br-${Id.slice(0, 12)}`;
   const bridges = networks.map(bridgeOf);
   const volumes: readonly string[] = ((await ask('/volumes')).Volumes ?? []).map(({ Name }: any) => Name);
-  const layers = new Set(['init', ...(await imageLayers(root, ids))]);
+  const layers = new Set(['init', ...(await imageLayers(ask))]);
   const { links, rules } = await networkOf(daemon);
 
   const veths = links.filter(({ ifname }) => /^veth[0-9a-f]{7}$/.test(ifname));
@@ -42,7 +42,7 @@ export async function faultsOf(daemon: Daemon, known: Set<string>): Promise<read
     ...differences('namespace', await names(root, 'exec/netns'), running.map(({ netns }) => basename(netns)).filter(name => name !== '')),
     ...differences('mount', mounts.filter(path => !path.startsWith(join(root, 'exec/cgroup/'))), expectedMounts),
     ...differences('container directory', await names(root, 'data/containers'), ids),
-    ...differences('layer', (await names(root, 'data/overlay2')).filter(name => !layers.has(name)), ids),
+    ...differences('layer', await names(root, 'data/overlay2'), [...layers, ...ids]),
     ...differences('volume', await names(root, 'data/volumes'), volumes),
     ...differences('process directory', await names(root, 'exec/processes'), runningIds),
     ...differences('end', [...new Set((await names(root, 'exec/ends')).map(name => name.slice(0, name.indexOf('.'))))], runningIds),
@@ -78,11 +78,11 @@ const containerOf = ({ Id, State, NetworkSettings }: any): Container => ({
   ports: State.Running ? Object.values<any>(NetworkSettings.Ports ?? {}).flatMap(bindings => (bindings ?? []).filter(({ HostIp }: any) => !HostIp.includes(':')).map(({ HostPort }: any) => Number(HostPort))) : [],
 });
 
-/** Directories of overlay2 in which no container ever was: their `diff` is all they have. */
-const imageLayers = async (root: string, ids: readonly string[]): Promise<readonly string[]> => {
-  const all = await names(root, 'data/overlay2');
-  const inside = await Promise.all(all.map(async name => ({ name, entries: await names(root, `data/overlay2/${name}`) })));
-  return inside.filter(({ name, entries }) => !ids.includes(name) && entries.includes('diff') && !entries.includes('work') && !entries.includes('merged')).map(({ name }) => name);
+/** Names under overlay2 that some image has. */
+const imageLayers = async (ask: (path: string) => Promise<any>): Promise<readonly string[]> => {
+  const images: readonly any[] = await Promise.all(((await ask('/images/json?all=1')) as readonly any[]).map(({ Id }) => ask(`/images/${Id}/json`)));
+  const directories = images.flatMap(({ GraphDriver: { Data } }) => [Data?.UpperDir, ...(Data?.LowerDir ?? '').split(':')]).filter(path => typeof path === 'string' && path !== '');
+  return [...new Set(directories.map((path: string) => basename(dirname(path))))];
 };
 
 async function networkOf({ netns }: Daemon): Promise<{ links: readonly Link[]; rules: readonly string[] }> {

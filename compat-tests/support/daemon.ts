@@ -43,7 +43,7 @@ export async function startDaemon(name: string, environment: Readonly<Record<str
     child = spawn(file!, args, { stdio: ['ignore', output, output], detached: true, env: { ...process.env, ...environment } });
     closeSync(output);
     const answers = await eventually(async () => {
-      if (child?.exitCode !== null) return false;
+      if (child?.exitCode !== null || child.signalCode !== null) return false;
       await call(socket, 'GET', '/_ping');
       return true;
     }, { seconds: 20 });

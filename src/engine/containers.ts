@@ -1,6 +1,6 @@
 import type { Container, ContainerSpec, CreateRequest, UpdateRequest } from '../model/container.ts';
 import { checkContainerName } from '../model/container-name.ts';
-import { conflict, EngineError, invalid, messageOf, notModified, systemError } from '../model/errors.ts';
+import { conflict, EngineError, invalid, messageOf, notImplemented, notModified, systemError } from '../model/errors.ts';
 import type { ImageConfig } from '../model/image.ts';
 import type { ExposedPort, Protocol } from '../model/port.ts';
 import { parseSignal } from '../model/signal.ts';
@@ -285,7 +285,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
     statistics: createContainerStatistics({ find, host, lifecycle }),
     logs(ref, query) {
       const container = find(ref);
-      if (!['json-file', 'local', ''].includes(container.spec.log.driver)) throw systemError('configured logging driver does not support reading');
+      if (!['json-file', 'local', ''].includes(container.spec.log.driver)) throw notImplemented('configured logging driver does not support reading');
       return { tty: container.spec.tty, details: logDetails(container), batches: host.logs.read(container.id, query) };
     },
     async resize(ref, rows, columns) {

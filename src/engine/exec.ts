@@ -151,7 +151,7 @@ export const createExecs = (parts: ExecsParts): Execs & {
       if (!entry.process) throw new EngineError('conflict', `cannot resize a stopped exec: ${id}`);
       entry.process.resize(rows, columns);
     },
-    idsOf: (containerId) => [...entries.values()].filter(({ exec }) => exec.containerId === containerId && exec.running).map(({ exec }) => exec.id),
+    idsOf: (containerId) => [...entries.values()].filter(({ exec }) => exec.containerId === containerId && exec.exitCode === undefined).map(({ exec }) => exec.id),
     kill(id) {
       const process = entries.get(id)?.process;
       if (process) host.processes.signal(process.pid, process.pidStart, SIGKILL);

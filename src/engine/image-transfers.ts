@@ -47,7 +47,8 @@ export const createTransfers = (parts: TransferParts): Pick<Images, 'pull' | 'pu
         yield { status: `Pulling from ${named.path}`, id: one.digest === undefined ? version : familiar({ ...one, tag: undefined }) };
         const before = parts.state().images;
         image = yield* pullOne(remote, one, text, wanted, gone);
-        isNew ||= !before.has(image.id);
+        const had = before.get(image.id);
+        isNew ||= !(one.digest === undefined ? had?.tags.includes(familiar(one)) : had?.digests.includes(`${familiarName(one)}@${one.digest}`));
         yield { status: `Digest: ${sha256(text)}` };
       }
       const ref = isWhole ? familiarName(named) : familiar(named.digest === undefined ? named : { ...named, tag: undefined });

@@ -16,7 +16,7 @@ const contents = async (lab: Lab, path: string) => untar((await lab.call('GET', 
 
 export const extensions: Resource = {
   title: 'extensions',
-  about: 'whole volumes as archives, clone, rename; the files of a volume without a container',
+  about: 'whole volumes as archives, clone, rename; the files of a volume without a container; ports of a running container; what a call would do',
   own: true,
   checks: [
     check('GET /volumes/{name}/archive', 'a volume as a tar, with its digest', async lab => {
@@ -52,6 +52,18 @@ export const extensions: Resource = {
       const volume = await filled(lab);
       const [found] = await contents(lab, `/containers/volume.${volume}/archive?path=/f`);
       assert.equal(found?.body.toString(), 'precious\n');
+    }),
+    check('POST /containers/{id}/update', 'ports of a running container', async lab => {
+      const id = await lab.start();
+      const { Pid } = (await lab.inspect(id)).State;
+      await lab.ask(200, 'POST', `/containers/${id}/update`, { HostConfig: { PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] } } });
+      const { NetworkSettings, State } = await lab.inspect(id);
+      assert.deepEqual([NetworkSettings.Ports['80/tcp'].map(({ HostIp }: any) => HostIp), State.Pid], [['127.0.0.1'], Pid]);
+    }),
+    check('POST /berth/explain/{call}', 'what a call would do, without doing it', async lab => {
+      const id = await lab.create();
+      assert.match((await lab.call('POST', `/berth/explain/containers/${id}/start`)).text, /^.*[+] netns .*/);
+      assert.equal((await lab.inspect(id)).State.Status, 'created');
     }),
   ],
 };

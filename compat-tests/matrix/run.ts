@@ -67,8 +67,7 @@ async function runCheck(subject: Subject & { readonly version: number }, resourc
 /** The last thing it was told is that there is no such thing. Other engines take what is berth's own for something else. */
 const isMissing = ({ answers }: Lab, own: boolean): boolean => {
   const last = answers.at(-1);
-  if (own) return last !== undefined && last.status >= 400;
-  return last !== undefined && (last.status === 501 || (last.status === 404 && /page not found/.test(last.text)));
+  return own || (last !== undefined && (last.status === 501 || (last.status === 404 && /page not found/.test(last.text))));
 };
 
 async function importBusybox(socket: string): Promise<boolean> {

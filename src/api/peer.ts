@@ -7,7 +7,7 @@ import { frame, frameHeader } from './frames.ts';
 // Up to here copying a chunk behind its header costs less than writing two buffers.
 const COPIED = 4096;
 
-// How long a client may keep its half of an ended connection open. It closes at once unless it hangs.
+// How long a client that has been sent everything may keep its half of the connection open. It closes at once unless it hangs.
 const LINGER = 2000;
 
 /** The engine's end of a connection: `out` takes the bytes, framed or not. */
@@ -38,7 +38,8 @@ export const closeSocket = (socket: Socket): void => {
   socket.end();
   socket.unpipe();
   socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER);
+  let timer: NodeJS.Timeout | undefined;
+  socket.once('finish', () => (timer = setTimeout(() => socket.destroy(), LINGER)));
   socket.once('close', () => clearTimeout(timer));
 };
 

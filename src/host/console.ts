@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import net from 'node:net';
+import { Readable } from 'node:stream';
 import tty from 'node:tty';
 import koffi from 'koffi';
-import { libc, makeNonBlocking, windowSize } from './syscalls.ts';
+import { copyAbove, libc, makeNonBlocking, windowSize } from './syscalls.ts';
 
 /**
  * A container's terminal. The runtime makes it in the container's own devpts and hands its master to whoever listens on
@@ -10,8 +11,8 @@ import { libc, makeNonBlocking, windowSize } from './syscalls.ts';
  * own copying, in the foreground, loses what a process prints just before its end.
  */
 export type Terminal = {
-  readonly master: number;
-  readonly output: net.Socket;
+  /** Ends when no program is on it any more. */
+  readonly output: Readable;
   /** Calls back when it is all written. */
   write(chunk: Buffer, written: () => void): void;
   resize(rows: number, columns: number): void;
@@ -110,7 +111,10 @@ const RETRY_MS = 5;
 
 export const openTerminal = (master: number): Terminal => {
   makeNonBlocking(master);
-  const output = new tty.ReadStream(master);
+  // Node closes its descriptor when it has seen the end, and the number may soon be something else's.
+  const own = copyAbove(master, 3);
+  const source = new tty.ReadStream(master);
+  const output = new Readable({ read: () => void source.resume() });
   const waiting: { chunk: Buffer; written: () => void }[] = [];
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -118,9 +122,9 @@ export const openTerminal = (master: number): Terminal => {
   // Not through the stream: Node would wait for a full terminal, and with it everybody.
   const drain = (): void => {
     timer = undefined;
-    for (let next = waiting[0]; next !== undefined && !closed; next = waiting[0]) {
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
       try {
-        const count = fs.writeSync(master, next.chunk);
+        const count = closed ? next.chunk.length : fs.writeSync(own, next.chunk);
         next.chunk = next.chunk.subarray(count);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'EAGAIN') {
@@ -136,18 +140,52 @@ export const openTerminal = (master: number): Terminal => {
     }
   };
 
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    clearTimeout(timer);
+    source.destroy();
+    output.destroy();
+    fs.closeSync(own);
+    drain();
+  };
+
+  source.on('data', (chunk: Buffer) => {
+    if (!output.push(chunk)) source.pause();
+  });
+  // EIO: the last program on it has gone.
+  source.on('error', () => {});
+  source.on('close', () => {
+    if (closed) return;
+    // Node takes a terminal that was hung up for read when it has read a part: what programs wrote last may still be there.
+    for (const chunk of restOf(own)) output.push(chunk);
+    output.push(null);
+  });
+  source.pause();
+
   return {
-    master,
     output,
     write(chunk, written) {
       waiting.push({ chunk, written });
       if (timer === undefined) drain();
     },
-    resize: (rows, columns) => windowSize(master, rows, columns),
-    close() {
-      closed = true;
-      if (timer) clearTimeout(timer);
-      output.destroy();
+    resize(rows, columns) {
+      if (!closed) windowSize(own, rows, columns);
     },
+    close,
   };
 };
+
+/** Until there is no more: EIO, when no program is on it any more. */
+function* restOf(master: number): Generator<Buffer> {
+  for (;;) {
+    const chunk = Buffer.alloc(4096);
+    try {
+      const length = fs.readSync(master, chunk);
+      if (length === 0) return;
+      yield chunk.subarray(0, length);
+    } catch {
+      return;
+    }
+  }
+}

@@ -12,7 +12,7 @@ import { startFailure } from './runtime-error.ts';
 import { plainly, type Step } from './step.ts';
 import { KEEP_TERMINAL, launchOf } from './supervisor.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
-import { openPipes, terminalWires, type Wires } from './wires.ts';
+import { openPipes, PIPE_BYTES, terminalWires, type Wires } from './wires.ts';
 
 /** How long output may still come after the exit code, when something the container left behind holds the pipes. */
 const LINGER_MS = 2000;
@@ -80,12 +80,29 @@ export const createProcesses = ({
     };
     const check = (): void => {
       if (exitOf(id) === undefined) return;
-      if (!released) release(id);
+      if (!released) {
+        release(id);
+        setTimeout(giveUp, LINGER_MS).unref();
+      }
       released = true;
       if (open === 0) finish();
-      else setTimeout(finish, LINGER_MS).unref();
     };
-    const pauseAll = (): void => wires.outputs.forEach(({ socket }) => socket.pause());
+    // Clients that are slow to read get what the pipes hold, at once and whole; what is left behind may not fill our memory with more.
+    let [paused, left] = [false, Infinity];
+    const giveUp = (): void => {
+      if (!paused || left !== Infinity) return finish();
+      left = 2 * PIPE_BYTES;
+      resumeAll();
+      setTimeout(finish, LINGER_MS).unref();
+    };
+    const pauseAll = (): void => {
+      paused = true;
+      wires.outputs.forEach(({ socket }) => socket.pause());
+    };
+    const resumeAll = (): void => {
+      paused = false;
+      wires.outputs.forEach(({ socket }) => socket.resume());
+    };
     for (const { stream, socket } of wires.outputs) {
       let first = true;
       socket.on('close', () => {
@@ -95,7 +112,9 @@ export const createProcesses = ({
       socket.on('data', (chunk: Buffer) => {
         const bytes = first && stream === 'stderr' ? inDockersWords(chunk) : chunk;
         first = false;
-        if (!listener.output(stream, bytes)) pauseAll();
+        left -= bytes.length;
+        if (!listener.output(stream, bytes) && left === Infinity) pauseAll();
+        if (left < 0) finish();
       });
     }
     watched.set(id, check);
@@ -104,7 +123,7 @@ export const createProcesses = ({
       write: wires.write,
       endInput: wires.endInput,
       resize: wires.resize,
-      resume: () => wires.outputs.forEach(({ socket }) => socket.resume()),
+      resume: resumeAll,
     };
   };
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { openTerminal } from './console.ts';
 import { masterOf, parentOf } from './proc.ts';
 import { copyDescriptor, widenPipe, windowSize } from './syscalls.ts';
@@ -8,7 +9,7 @@ import { copyDescriptor, widenPipe, windowSize } from './syscalls.ts';
 /** Our ends of what connects a process with the world: pipes, or a terminal. */
 export type Wires = {
   /** Paused until someone listens. */
-  readonly outputs: readonly { readonly stream: 'stdout' | 'stderr'; readonly socket: net.Socket }[];
+  readonly outputs: readonly { readonly stream: 'stdout' | 'stderr'; readonly socket: Readable }[];
   /** False: wait for `written` before writing more. Without a reader the bytes go nowhere. */
   write(chunk: Buffer, written: () => void): boolean;
   /** Makes sure that the input is not at its end before anybody has written. */
@@ -19,7 +20,7 @@ export type Wires = {
 };
 
 /** Bytes a process may print while nobody reads, before it has to wait. */
-const PIPE_BYTES = 1024 * 1024;
+export const PIPE_BYTES = 1024 * 1024;
 
 /** The FIFOs of a process's directory. `terminal`: script(1) is at their other end, and runc below it has the master. */
 export const openPipes = ({ directory, terminal, stdin, pid, letGo }: {
@@ -84,8 +85,6 @@ export const openPipes = ({ directory, terminal, stdin, pid, letGo }: {
 /** A terminal whose master is ours. */
 export const terminalWires = (master: number): Wires => {
   const terminal = openTerminal(master);
-  // EIO: the last program on it has gone.
-  terminal.output.on('error', () => {});
   return {
     outputs: [{ stream: 'stdout', socket: terminal.output }],
     holdInput: () => {},

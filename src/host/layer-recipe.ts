@@ -70,7 +70,8 @@ export const writeRecipe = (path: string): RecipeWriter => {
     },
     async abandon() {
       gzip.destroy();
-      const closed = file.closed ? undefined : once(file, 'close');
+      // Not by `once`, which would fail with what the file has to say of its end.
+      const closed = new Promise<void>((resolve) => (file.closed ? resolve() : file.once('close', resolve)));
       file.destroy();
       await closed;
     },

@@ -6,6 +6,7 @@ import { openMade } from './container-view.ts';
 import { deviceNumber, fdPath, leafPath, makeNode, O_DIRECTORY, O_NOFOLLOW, O_PATH, openBeneath, removeLeaf, setAttribute } from './open-beneath.ts';
 import type { TarHeader } from './tar-format.ts';
 import { scanTar } from './tar-scan.ts';
+import { createWorkAhead, type WorkAhead } from './work-ahead.ts';
 import { leadingMap, placesOf, sparseName, sparseOf, type Sparse, type SparseMap } from './tar-sparse.ts';
 
 export type UntarOptions = {
@@ -30,7 +31,8 @@ export const untar = async (root: number, directory: string, tar: Readable, opti
     padding() {},
     trailer() {},
   });
-  const unpack = createUnpack(root, directory, options);
+  const ahead = createWorkAhead();
+  const unpack = createUnpack(root, directory, options, ahead);
   const perform = async (): Promise<void> => {
     for (const step of steps.splice(0)) {
       if ('header' in step) unpack.enter(step.header, step.sparse);
@@ -38,6 +40,8 @@ export const untar = async (root: number, directory: string, tar: Readable, opti
         const written = unpack.write(step.bytes);
         if (written) await written;
       }
+      const room = ahead.room();
+      if (room) await room;
     }
   };
   let plain = tar;
@@ -48,8 +52,10 @@ export const untar = async (root: number, directory: string, tar: Readable, opti
       await perform();
     }
     scan.end();
+    await ahead.settled();
     unpack.finish();
   } finally {
+    await ahead.over();
     unpack.close();
     if (plain !== tar) plain.destroy();
     // Whatever the tar has still to say is let go by, so that its sender can hear why nobody listens.
@@ -65,7 +71,7 @@ const keptOpen = (stream: Readable): AsyncIterable<Buffer> => stream.iterator({ 
 /** Below this many bytes a write is not worth leaving the thread for. */
 const SMALL_WRITE = 16 * 1024;
 
-const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false }: UntarOptions) => {
+const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false }: UntarOptions, ahead: WorkAhead) => {
   /** The directory last written to: most entries come one after the other. */
   let parent: { readonly path: string; readonly fd: number } | undefined;
   let file: OpenFile | undefined;
@@ -119,7 +125,8 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
     if (there.isDirectory() && isDirectory) return true;
     if (keepDirectories && there.isDirectory()) throw new Error(`cannot overwrite directory ${quoted(path)} with non-directory ${quoted(directory)}`);
     if (keepDirectories && isDirectory) throw new Error(`cannot overwrite non-directory ${quoted(path)} with directory ${quoted(directory)}`);
-    removeLeaf(at, leaf);
+    if (there.isDirectory()) removeLeaf(at, leaf);
+    else unlinkAside(leafPath(at, leaf), ahead);
     if (parent && isWithin(path, parent.path)) forget();
     return false;
   };
@@ -212,14 +219,17 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         } catch (error) {
           throw about(title, error);
         }
+        // The pieces before it may still be on their way.
+        if (last && bytes.length < header.size) return ahead.settled().then(closeFile);
         if (last) closeFile();
         return undefined;
       }
-      return (holes ? fill(fd, holes, position, bytes) : writeAll(fd, bytes, position)).then(() => {
-        if (last) closeFile();
-      }, (error: unknown) => {
+      const written = (holes ? fill(fd, holes, position, bytes) : writeAll(fd, bytes, position)).catch((error: unknown) => {
         throw about(title, error);
       });
+      if (holes) return last ? written.then(closeFile) : written;
+      ahead.add(written, bytes.length);
+      return last ? ahead.settled().then(closeFile) : undefined;
     },
     finish(): void {
       for (const [path, time] of directories) {
@@ -240,6 +250,19 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
     },
   };
 };
+
+/** What is dear about a file's end is what it had on the disk: that goes with the last descriptor, on a thread of its own. */
+const unlinkAside = (path: Buffer, ahead: WorkAhead): void => {
+  const held = fs.openSync(path, O_PATH | O_NOFOLLOW);
+  try {
+    fs.unlinkSync(path);
+  } finally {
+    ahead.add(new Promise((resolve) => fs.close(held, () => resolve())), REMOVED);
+  }
+};
+
+/** What a removed file counts for: some tens at once. */
+const REMOVED = 64 * 1024;
 
 type OpenFile = { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; readonly title: string; position: number; readonly holes?: Holes };
 /** `head`: what of the content's head has come, until the map is known; `start`: where in the content the file's own bytes begin. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { docker, dockerBytes, dockerFails, dockerOut, inspect } from './support/docker.ts';
+import { docker, dockerBytes, dockerFails, dockerOut, inspect, inHost } from './support/docker.ts';
 import { http } from './support/http.ts';
 import { scope } from './support/scope.ts';
 import { names, untar } from './support/tars.ts';
@@ -215,6 +215,31 @@ describe('memory', () => {
   test('--tmpfs is empty, noexec, and forgotten', async () => {
     const { stdout } = await once('--tmpfs', '/etc2', 'busybox', 'sh', '-c', 'ls /etc2; grep " /etc2 " /proc/mounts');
     assert.match(stdout, /^tmpfs \/etc2 tmpfs rw,nosuid,nodev,noexec,/);
+  });
+});
+
+describe('propagation', () => {
+  test('a bind can not pass on what its source does not hear', async () => {
+    const here = await directory();
+    const mount = async (...words: string[]) => assert.equal((await inHost('mount', ...words)).exitCode, 0);
+    const tags = (mode: string) => once('-v', `${here}:/x:${mode}`, 'busybox', 'sh', '-c', "grep ' /x ' /proc/self/mountinfo | grep -o '\\(shared\\|master\\):' | sort -u");
+    await mount('--bind', here, here);
+    try {
+      await mount('--make-private', here);
+      await refused(`path ${here} is mounted on ${here} but it is not a shared mount`, '-v', `${here}:/x:shared`, 'busybox', 'true');
+      await refused(`path ${here} is mounted on ${here} but it is not a shared or slave mount`, '--mount', `type=bind,src=${here},dst=/x,bind-propagation=rslave`, 'busybox', 'true');
+      assert.equal((await tags('rprivate')).stdout, '');
+      await mount('--make-shared', here);
+      assert.equal((await tags('rshared')).stdout, 'shared:\n');
+      assert.equal((await tags('rslave')).stdout, 'master:\n');
+    } finally {
+      await inHost('umount', here);
+    }
+  });
+
+  test('of a mount and a tmpfs at one place, the tmpfs is seen', async () => {
+    const { stdout } = await once('--mount', `type=volume,src=${name('hidden')},dst=/t`, '--tmpfs', '/t', 'busybox', 'grep', ' /t ', '/proc/mounts');
+    assert.match(stdout, /^tmpfs \/t tmpfs [^\n]*\n$/);
   });
 });
 

@@ -56,7 +56,6 @@ void describe('killed at random', () => {
           if (made?.status === 201) await ask('POST', `/exec/${made.json().Id}/start`, {});
         },
         () => ask('GET', `/containers/${name}/archive?path=/data`),
-        () => ask('POST', `/containers/${name}/rename?name=${name}`),
         () => ask('POST', `/containers/${name}/update`, { CpuShares: 100 + chance(1000) }),
       ];
       while (Date.now() < end) {
@@ -71,7 +70,7 @@ void describe('killed at random', () => {
     };
     const killer = async () => {
       while (Date.now() < end) {
-        await pause(100 + chance(900));
+        await pause(300 + chance(1500));
         await daemon.crash();
         kills += 1;
         await daemon.start();

@@ -124,3 +124,19 @@ test('a signal goes to that process, and never to another that has its number si
   assert.equal((await exit).code, 137);
   forget();
 });
+
+test('a runtime that hangs is given up, and nothing of it is left', async () => {
+  const hanging = path.join(root, 'hanging');
+  fs.writeFileSync(hanging, '#!/bin/sh\nexec sleep 1000\n', { mode: 0o755 });
+  const impatient = createProcesses({ execRoot: path.join(root, 'impatient'), now: () => now(), runtimePath: () => hanging, seccomp: createSeccompCache(root), patience: 200 });
+  const id = `hangs${process.pid}`;
+  await assert.rejects(
+    impatient.start({ id, run: { kind: 'container', spec: spec(['true'], false), runtime: 'hanging' }, tty: false, stdin: false, output: () => true, exited: () => {} }),
+    /hanging did not begin container hangs\d+ within 0.2 seconds/,
+  );
+  assert.deepEqual(fs.readdirSync(path.join(root, 'impatient/processes')), []);
+  assert.deepEqual(fs.readdirSync(path.join(root, 'impatient/ends')), []);
+  const lines = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => { try { return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'); } catch { return ''; } });
+  assert.deepEqual(lines.filter((line) => line.includes('/impatient/')), []);
+  impatient.close();
+});

@@ -17,7 +17,10 @@ import { openPipes, PIPE_BYTES, terminalWires, type Wires } from './wires.ts';
 /** How long output may still come after the exit code, when something the container left behind holds the pipes. */
 const LINGER_MS = 2000;
 
-/** How long the runtime may take to begin a container when nobody waits for it. */
+/** How long the runtime may take to begin a container or an exec. It takes milliseconds; on a machine in trouble, seconds. */
+const BEGIN_PATIENCE_MS = 120_000;
+
+/** The same when nobody waits for it. */
 const START_PATIENCE_MS = 10_000;
 
 const ENDS = ['pid', 'exit', 'shell', 'keeper'] as const;
@@ -27,6 +30,7 @@ export const createProcesses = ({
   now,
   runtimePath,
   seccomp,
+  patience = BEGIN_PATIENCE_MS,
   step = plainly,
 }: {
   execRoot: string;
@@ -34,6 +38,7 @@ export const createProcesses = ({
   now: (milliseconds?: number) => string;
   runtimePath: (name: string) => string;
   seccomp: SeccompCache;
+  patience?: number;
   step?: Step;
 }) => {
   const directoryOf = (id: string): string => path.join(execRoot, 'processes', id);
@@ -183,6 +188,7 @@ export const createProcesses = ({
       return { pid, pidStart, ...follow(id, wires ?? pipesOf(id, tty, stdin, () => pid), request) };
     } catch (error) {
       wires?.close();
+      if (request.run.kind === 'container') await deleteLeft(id, request.run.runtime).catch(() => {});
       forget(id);
       throw error instanceof EngineError ? error : systemError(`cannot start ${kind} ${id}: ${messageOf(error)}`, error);
     } finally {
@@ -207,6 +213,7 @@ export const createProcesses = ({
       directory,
       ends: { pid: endOf(id, 'pid'), exit: endOf(id, 'exit'), shell: endOf(id, 'shell') },
     });
+    let timer: NodeJS.Timeout | undefined;
     try {
       // A FIFO without a writer is at its end; where no supervisor holds it open, we do from the beginning.
       if (kind === 'exec') holdInput();
@@ -217,6 +224,11 @@ export const createProcesses = ({
           else if (exitOf(id) !== undefined) reject(startFailure(path.join(directory, 'log'), kind, argsOf(request)));
         };
         watched.set(id, look);
+        const hangs = systemError(`${request.run.runtime} did not begin ${kind} ${id} within ${patience / 1000} seconds`);
+        timer = setTimeout(() => {
+          if (child.pid !== undefined) endAll(-child.pid);
+          reject(hangs);
+        }, patience);
         const child = step('launch', () => launch(launched.argv, { cwd: directory, stdio: launched.stdio, env: launched.environment }));
         void child.ended.then((code) => {
           // Without a supervisor it is we who write down how it ended.
@@ -225,6 +237,7 @@ export const createProcesses = ({
         });
       });
     } finally {
+      clearTimeout(timer);
       launched.close();
     }
   };
@@ -259,6 +272,11 @@ export const createProcesses = ({
     await run([runtimePath(runtime), '--root', runtimeRoot, verb, containerId]).catch((error: { stderr?: string }) => {
       throw systemError(`OCI runtime ${verb} failed: ${error.stderr?.trim() || messageOf(error)}`, error);
     });
+  };
+
+  /** What the runtime knows of it: its processes, its cgroup. */
+  const deleteLeft = async (containerId: string, runtime: string): Promise<void> => {
+    if (fs.existsSync(path.join(runtimeRoot, containerId))) await run([runtimePath(runtime), '--root', runtimeRoot, 'delete', '--force', containerId]);
   };
 
   const forget = (id: string): void => {
@@ -358,8 +376,7 @@ export const createProcesses = ({
       // It and the runtime below it, should they still be about to begin.
       const shell = supervisorOf(containerId);
       if (shell !== undefined) endAll(-shell);
-      if (!fs.existsSync(path.join(runtimeRoot, containerId))) return;
-      await run([runtimePath(runtime), '--root', runtimeRoot, 'delete', '--force', containerId]);
+      await deleteLeft(containerId, runtime);
     },
     close(): void {
       watcher.close();

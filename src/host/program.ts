@@ -7,10 +7,10 @@ const directories = (): string[] =>
 
 const found = new Map<string, string>();
 
-/** A program's path. Remembered: the way of every container would pay for the search. One that is absent is looked for again. */
+/** A program's path. Remembered: the way of every container would pay for the search. One that is absent, or gone, is looked for again. */
 export const findProgram = (name: string): string | undefined => {
   const known = found.get(name);
-  if (known !== undefined) return known;
+  if (known !== undefined && isExecutable(known)) return known;
   const file = directories().map((directory) => path.join(directory, name)).find(isExecutable);
   if (file !== undefined) found.set(name, file);
   return file;

@@ -35,10 +35,10 @@ export const openStore = (dataRoot: string): Store => {
   return {
     load() {
       const changes: RecordChange[] = [];
-      for (const { key, value } of database.getRange()) {
+      for (const key of database.getKeys()) {
         const at = key.indexOf('/');
         const collection = key.slice(0, at) as Collection;
-        if (COLLECTIONS.includes(collection)) changes.push({ collection, key: key.slice(at + 1), record: value } as RecordChange);
+        if (COLLECTIONS.includes(collection)) changes.push({ collection, key: key.slice(at + 1), record: recordAt(database, directory, key) } as RecordChange);
       }
       return withChanges(emptyState, changes);
     },
@@ -57,6 +57,19 @@ export const openStore = (dataRoot: string): Store => {
     },
     close: () => database.close(),
   };
+};
+
+/** One that can not be read is nobody's to guess at, or to leave out: what it names may run. */
+const recordAt = (database: RootDatabase<unknown, string>, directory: string, key: string): unknown => {
+  let record: unknown;
+  let why = 'it is not one';
+  try {
+    record = database.get(key);
+  } catch (error) {
+    why = messageOf(error);
+  }
+  if (typeof record !== 'object' || record === null) throw systemError(`the record ${key} of the state in ${directory} can not be read (${why}): nothing was changed`);
+  return record;
 };
 
 /** Where LMDB's first page says what it is (MDB_meta.mm_magic, after the page's header). */

@@ -13,8 +13,8 @@ import { copyAbove, libc, makeNonBlocking, windowSize } from './syscalls.ts';
 export type Terminal = {
   /** Ends when no program is on it any more. */
   readonly output: Readable;
-  /** Calls back when it is all written. */
-  write(chunk: Buffer, written: () => void): void;
+  /** Calls back when it is all written. False: that is still to come. */
+  write(chunk: Buffer, written: () => void): boolean;
   resize(rows: number, columns: number): void;
   close(): void;
 };
@@ -168,6 +168,7 @@ export const openTerminal = (master: number): Terminal => {
     write(chunk, written) {
       waiting.push({ chunk, written });
       if (timer === undefined) drain();
+      return waiting.length === 0;
     },
     resize(rows, columns) {
       if (!closed) windowSize(own, rows, columns);

@@ -88,10 +88,7 @@ export const terminalWires = (master: number): Wires => {
   return {
     outputs: [{ stream: 'stdout', socket: terminal.output }],
     holdInput: () => {},
-    write(chunk, written) {
-      terminal.write(chunk, written);
-      return false;
-    },
+    write: (chunk, written) => terminal.write(chunk, written),
     endInput: () => {},
     resize: (rows, columns) => terminal.resize(rows, columns),
     close: () => terminal.close(),

@@ -1,6 +1,7 @@
 // Registries: push, pull by tag and by digest, login, and what goes wrong.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { busyboxRootfs } from '../fixtures/busybox-rootfs.ts';
 import { docker, dockerBytes, dockerFails, dockerOut, dockerode, dockerWith } from './support/docker.ts';
@@ -85,6 +86,19 @@ describe('push and pull', () => {
     assert.deepEqual(lines((await pull(byDigest)).text).map(({ status }) => status).slice(-2), [`Digest: ${digest}`, `Status: Image is up to date for ${byDigest}`]);
     await dockerOut('rmi', byDigest);
     await dockerFails(1, 'No such image', 'image', 'inspect', id);
+  });
+
+  test('how far a push is, in bytes', async () => {
+    const ref = `${open.host}/${name('large')}:1`;
+    const imported = await dockerBytes(await tar([{ name: 'large', body: randomBytes(24e6) }]), 'import', '-', ref);
+    assert.equal(imported.exitCode, 0, imported.stderr);
+    made.add(ref);
+    const moving = lines((await push(ref)).text).filter(line => line.status === 'Pushing' && line.progressDetail.current > 0);
+    assert.ok(moving.length > 0);
+    for (const { progressDetail: { current, total }, progress } of moving) {
+      assert.ok(total >= 24e6 && current <= total + 1e6, `${current} of ${total}`);
+      assert.match(progress, /^\[=*> *\] +\S+MB/);
+    }
   });
 
   test('what a name stands for, without pulling it', async () => {

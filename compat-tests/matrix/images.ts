@@ -52,6 +52,11 @@ export const images: Resource = {
       assert.ok(row.Size > 0 && row.Created > 1e9);
       assert.match(row.Id, /^sha256:[0-9a-f]{64}$/);
     }),
+    check('GET /images/json', 'what images have in common, when asked', async lab => {
+      const { ref } = await committed(lab, 'a');
+      const [row] = await lab.ask(200, 'GET', `/images/json?shared-size=1&${filters({ reference: [ref] })}`);
+      assert.ok(row.SharedSize > 1e5 && row.SharedSize < row.Size, JSON.stringify(row));
+    }, { since: 42 }),
     check('GET /images/json', 'filters: reference, label, dangling, before, since', async lab => {
       const [one, two] = [await make(lab, 'a', [`LABEL ${lab.name('l')}=x`]), await make(lab, 'b')];
       const found = async (wanted: object) => ((await lab.ask(200, 'GET', `/images/json?${filters(wanted)}`)) as any[]).flatMap(({ RepoTags }) => RepoTags).filter(tag => tag.startsWith(lab.name(''))).sort();

@@ -98,6 +98,8 @@ export const system: Resource = {
       await shows(lab, { label: [`${lab.name('l')}=v`], event: ['start', 'die'] }, ['container start', 'container die']);
       await shows(lab, { container: [id], image: ['busybox'], event: ['create'] }, ['container create']);
       await shows(lab, { container: [id], type: ['volume'] }, []);
+      await shows(lab, { container: [id], service: ['mx-nosuch'] }, []);
+      await shows(lab, { container: [id.slice(0, 20)], event: ['create'], scope: ['local'] }, ['container create']);
     }),
     check('GET /events', 'times and filters that are none', async lab => {
       await lab.refuses(400, '`since` time (5) cannot be after `until` time (3)', 'GET', '/events?since=5&until=3');

@@ -77,11 +77,14 @@ export const eventMatches = ({ type, action, id, attributes }: EngineEvent, filt
   if (!(loose ? prefix('event', action) : exact('event', action))) return false;
   if (!exact('type', type) || !exact('scope', 'local')) return false;
   if (!labelsMatch(filters, attributes)) return false;
-  for (const kind of ['container', 'volume', 'network', 'daemon'] as const) {
+  for (const kind of NAMED) {
     if (filters.has(kind) && !prefix(kind, id) && !(attributes['name'] !== undefined && prefix(kind, attributes['name']))) return false;
   }
   const image = attributes[type === 'image' ? 'name' : 'image'] ?? '';
   return !filters.has('image') || [id, image, untagged(id), untagged(image)].some((name) => exact('image', name));
 };
+
+// Of these an event is told by its name or the start of its id; there are none of the last ones here.
+const NAMED = ['container', 'volume', 'network', 'daemon', 'plugin', 'node', 'service', 'secret', 'config'];
 
 const untagged = (name: string): string => name.replace(/(@.*|:[^/]*)$/, '');

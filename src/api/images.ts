@@ -19,7 +19,7 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
   router.get('/images/json', async (req, res) => {
     const query = queryOf(req);
     const rows = await images.list({ all: flag(query, 'all'), filters: parseFilters(query), sharedSize: flag(query, 'shared-size') });
-    sendJson(res, 200, rows.map((row) => imageSummaryView({ ...row, containers: -1, sharedSize: -1 }, versionOf(req))));
+    sendJson(res, 200, rows.map((row) => imageSummaryView({ ...row, containers: -1, sharedSize: row.sharedSize ?? -1 }, versionOf(req))));
   });
 
   router.post('/images/create', async (req, res) => {

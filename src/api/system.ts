@@ -185,14 +185,10 @@ const infoView = (facts: HostFacts, { system, events }: Engine): JsonObject => {
   };
 };
 
-const imageUsage = async ({ images, system }: Engine, version: number): Promise<Json> => {
+const imageUsage = async ({ images }: Engine, version: number): Promise<Json> => {
   const rows = await images.list({ all: true, filters: new Map(), sharedSize: true });
-  const users = new Map<string, number>();
-  for (const { image } of rows) for (const chainId of image.chainIds) users.set(chainId, (users.get(chainId) ?? 0) + 1);
-  const shared = (chainIds: readonly string[]): number =>
-    chainIds.filter((chainId) => (users.get(chainId) ?? 0) > 1).reduce((sum, chainId) => sum + (system.state.layers.get(chainId)?.size ?? 0), 0);
   return rows.map((row) => ({
-    ...imageSummaryView({ ...row, sharedSize: shared(row.image.chainIds) }, version),
+    ...imageSummaryView({ ...row, sharedSize: row.sharedSize ?? 0 }, version),
     RepoDigests: row.image.digests.length === 0 ? null : row.image.digests,
   }));
 };

@@ -33,6 +33,12 @@ export const containers: Resource = {
       await lab.refuses(409, `Conflict. The container name "/${lab.name('a')}" is already in use by container "${id}". You have to remove (or rename) that container to be able to reuse that name.`, 'POST', `/containers/create?name=${lab.name('a')}`, { Image: 'busybox' });
     }),
     refused('an image that is not here', 404, /^No such image: mx-nosuch:latest$/, { Image: 'mx-nosuch' }),
+    check(create, 'an image for another machine', async lab => {
+      const { Architecture } = await lab.ask(200, 'GET', '/images/busybox:latest/json');
+      const other = Architecture === 'arm64' ? 'amd64' : 'arm64';
+      await lab.refuses(404, `image with reference busybox was found but does not match the specified platform: wanted linux/${other}, actual: linux/${Architecture}`, 'POST', `/containers/create?platform=linux/${other}`, { Image: 'busybox' });
+      await lab.refuses(400, /unknown operating system or architecture/, 'POST', '/containers/create?platform=nosuch', { Image: 'busybox' });
+    }, { since: 41 }),
     check(create, 'no command anywhere', async lab => {
       await lab.ask(200, 'POST', `/images/create?fromSrc=-&repo=${lab.image('empty')}`, Buffer.alloc(1024), { 'content-type': 'application/x-tar' });
       await lab.refuses(400, /^no command specified$/i, 'POST', '/containers/create', { Image: lab.name('empty') });

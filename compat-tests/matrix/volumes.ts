@@ -34,6 +34,9 @@ export const volumes: Resource = {
       await lab.refuses(400, /includes invalid characters for a local volume name/, 'POST', '/volumes/create', { Name: 'bad/name' });
       await lab.refuses(404, /plugin "mx-nosuch" not found/, 'POST', '/volumes/create', { Name: lab.name('x'), Driver: 'mx-nosuch' });
     }),
+    check('POST /volumes/create', 'cluster volumes are for swarms', async lab => {
+      await lab.refuses(503, /This node is not a swarm manager/, 'POST', '/volumes/create', { Name: lab.name('x'), ClusterVolumeSpec: { Group: 'x' } });
+    }, { since: 42 }),
     check('GET /volumes', 'filters: name, label, driver, dangling', async lab => {
       const [one, two] = [await lab.volume({ Labels: { [lab.name('l')]: 'x' } }), await lab.volume()];
       await lab.create({ HostConfig: { Binds: [`${two}:/v`] } });

@@ -40,6 +40,7 @@ export const networkRoutes = ({ networks }: Engine): Router => {
 
   router.post('/networks/:ref/connect', async (req, res) => {
     const { Container, EndpointConfig } = decode(connectOptions, await readJson(req));
+    if (Container === '') throw invalid('invalid name or ID supplied: ""');
     await networks.connect(req.params.ref, Container, endpointOf(EndpointConfig ?? endpointSettings.zero));
     sendEmpty(res, 200);
   });

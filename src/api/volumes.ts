@@ -1,14 +1,15 @@
 import { Router } from 'express';
 import type { Engine } from '../engine/services.ts';
-import { EngineError, invalid } from '../model/errors.ts';
+import { EngineError, invalid, unavailable } from '../model/errors.ts';
 import type { JsonObject } from '../model/json.ts';
 import type { Volume } from '../model/volume.ts';
 import type { Filters } from '../engine/filters.ts';
 import { sendEmpty, sendJson } from './answer.ts';
 import { readJson } from './body.ts';
-import { decode, map, string, struct } from './decode.ts';
+import { decode, map, optional, string, struct } from './decode.ts';
 import { parseFilters } from './filters.ts';
 import { flag, queryOf } from './query.ts';
+import { NOT_A_MANAGER } from './swarm.ts';
 import { versionOf } from './version.ts';
 
 export const volumeRoutes = ({ volumes }: Engine): Router => {
@@ -51,10 +52,11 @@ export const volumeView = (volume: Volume): JsonObject => ({
   Scope: 'local',
 });
 
-const createOptions = struct('volume.CreateOptions', { Name: string, Driver: string, DriverOpts: map(string), Labels: map(string) });
+const createOptions = struct('volume.CreateOptions', { Name: string, Driver: string, DriverOpts: map(string), Labels: map(string), ClusterVolumeSpec: optional(struct('volume.ClusterVolumeSpec', {})) });
 
 const parseVolume = (body: unknown): Parameters<Engine['volumes']['create']>[0] => {
-  const { Name, Driver, DriverOpts, Labels } = decode(createOptions, body);
+  const { Name, Driver, DriverOpts, Labels, ClusterVolumeSpec } = decode(createOptions, body);
+  if (ClusterVolumeSpec) throw unavailable(NOT_A_MANAGER);
   return { name: Name, driver: Driver, labels: Labels ?? undefined, options: DriverOpts ?? undefined };
 };
 

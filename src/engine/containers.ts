@@ -8,6 +8,7 @@ import type { RecordChange, State } from '../model/state.ts';
 import { mergeHealthcheck } from '../plan/health.ts';
 import { logDetails } from '../plan/log-options.ts';
 import { missingSource, requiredSources, resolveMounts } from '../plan/mounts.ts';
+import { checkPlatform, parsePlatform } from '../plan/platform.ts';
 import { nanoseconds, parseTimestamp } from '../plan/timestamp.ts';
 import { changedLimits, withUpdate } from '../plan/update.ts';
 import { listContainers } from './container-list.ts';
@@ -29,6 +30,8 @@ export type ContainersParts = {
   readonly images: Pick<Images, 'find'>;
   readonly lifecycle: Lifecycle;
   readonly dataRoot: string;
+  /** This machine's, as images name it. */
+  readonly architecture: string;
   /** So many random bytes, as hex. */
   readonly hex: (bytes: number) => string;
   /** Gives a container the ports of an update at once. What takes them back, should the rest of it fail. */
@@ -54,7 +57,9 @@ export const createContainers = (parts: ContainersParts): Containers => {
   const create: Containers['create'] = async (request) => {
     const name = request.name === undefined || request.name === '' ? undefined : request.name.replace(/^\//, '');
     if (name !== undefined) checkContainerName(name);
+    if (request.platform !== '') parsePlatform(request.platform, parts.architecture);
     const image = images.find(request.spec.image);
+    checkPlatform(image, request.spec.image, request.platform, parts.architecture);
     for (const source of requiredSources(request.mounts)) if (!host.pathExists(source)) throw missingSource(source);
     parts.checkSpec(request.spec);
 
@@ -157,8 +162,8 @@ export const createContainers = (parts: ContainersParts): Containers => {
     async kill(ref, signal) {
       const failed = (error: EngineError): EngineError => new EngineError(error.kind, `cannot kill container: ${ref}: ${error.message}`);
       try {
-        const container = find(ref);
         const number = parseSignal(signal === '' ? 'KILL' : signal);
+        const container = find(ref);
         if (container.state.status === 'restarting') return await lifecycle.stayEnded(container.id);
         requireRunning(container);
         if (number === 9 || number === signalOf(container, undefined)) await lifecycle.stoppedByClient(container.id);

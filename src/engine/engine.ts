@@ -230,6 +230,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       images,
       lifecycle,
       dataRoot: layout.dataRoot,
+      architecture: parts.machine.arch,
       hex,
       publish: createPublishing({ ledger, lifecycle, layout, sandboxContext, forgetFlows: host.forgetFlows }),
       execIds: execs.idsOf,

@@ -5,9 +5,9 @@ import { familiar, familiarName, type NamedReference } from '../model/image-refe
 import type { Remote } from '../model/registry.ts';
 import type { State } from '../model/state.ts';
 import { parseImageJson } from '../plan/image-config.ts';
-import { parsePlatform } from '../plan/platform.ts';
+import { checkPlatform, parsePlatform } from '../plan/platform.ts';
 import { pullError, pushError } from '../plan/registry-errors.ts';
-import { imageFor, parseManifest, platformText, type Platform } from '../plan/registry-manifest.ts';
+import { imageFor, parseManifest, type Platform } from '../plan/registry-manifest.ts';
 import { sha256 } from './image-archive.ts';
 import type { Archive, UnpackedLayer } from './layers.ts';
 import type { Registry } from './registry.ts';
@@ -54,8 +54,7 @@ export const createTransfers = (parts: TransferParts): Pick<Images, 'pull' | 'pu
       const ref = isWhole ? familiarName(named) : familiar(named.digest === undefined ? named : { ...named, tag: undefined });
       yield { status: `Status: ${isNew ? 'Downloaded newer image' : 'Image is up to date'} for ${ref}` };
       parts.tell('pull', ref, familiarName(named), image);
-      if (platform !== '' && image && !(image.os === wanted.os && image.architecture === wanted.architecture))
-        throw notFound(`image with reference ${ref} was found but does not match the specified platform: wanted ${platformText(wanted)}, actual: ${platformText({ ...image, variant: '' })}`);
+      if (image) checkPlatform(image, ref, platform, parts.architecture);
     },
 
     async *push({ named, credentials, gone }) {

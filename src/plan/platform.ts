@@ -1,4 +1,5 @@
-import { invalid } from '../model/errors.ts';
+import { invalid, notFound } from '../model/errors.ts';
+import { platformText } from './registry-manifest.ts';
 
 const architectures: Readonly<Record<string, string>> = { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64', i386: '386', armhf: 'arm', armel: 'arm' };
 const known = ['amd64', 'arm64', '386', 'arm', 'ppc64le', 's390x', 'riscv64', 'mips64le', 'mips64', 'loong64'];
@@ -16,6 +17,14 @@ export const parsePlatform = (text: string, here: string): { os: string; archite
   if (systems.includes(first)) return { os: first, architecture: here, variant: '' };
   if (known.includes(architecture(first))) return { os: 'linux', architecture: architecture(first), variant: '' };
   throw refuse('unknown operating system or architecture');
+};
+
+/** An image that is here may be for another machine than was asked for; clients then pull. */
+export const checkPlatform = (image: { readonly os: string; readonly architecture: string }, ref: string, asked: string, here: string): void => {
+  if (asked === '') return;
+  const wanted = parsePlatform(asked, here);
+  if (image.os === wanted.os && image.architecture === wanted.architecture) return;
+  throw notFound(`image with reference ${ref} was found but does not match the specified platform: wanted ${platformText(wanted)}, actual: ${platformText({ ...image, variant: '' })}`);
 };
 
 const architecture = (name: string): string => (Object.hasOwn(architectures, name) ? (architectures[name] ?? name) : name);

@@ -32,7 +32,11 @@ if (positionals.length > wanted.length) {
   process.exit(2);
 }
 
-const report = await runMatrix({ socket: host.slice('unix://'.length), registry: values.registry ?? '' }, wanted, ({ outcome }) => void (process.stderr.isTTY && process.stderr.write(outcome === 'supported' ? '.' : outcome[0]!)));
+// What is under way ends in order, and takes what it made with it.
+const stop = new AbortController();
+process.once('SIGINT', () => stop.abort());
+
+const report = await runMatrix({ socket: host.slice('unix://'.length), registry: values.registry ?? '' }, wanted, ({ outcome }) => void (process.stderr.isTTY && process.stderr.write(outcome === 'supported' ? '.' : outcome[0]!)), stop.signal);
 if (process.stderr.isTTY) process.stderr.write('\n');
 process.stdout.write(asText(report));
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...report, totals: totals(report.results.filter(({ own }) => !own)) }, undefined, 2)}\n`);

@@ -20,7 +20,7 @@ export type Subject = { readonly socket: string; readonly registry: string };
 // Most of a check is waiting: for a container, for the kernel.
 const AT_ONCE = 6;
 
-export async function runMatrix(subject: Subject, resources: readonly Resource[], told: (result: Result) => void = () => {}): Promise<Report> {
+export async function runMatrix(subject: Subject, resources: readonly Resource[], told: (result: Result) => void = () => {}, stop?: AbortSignal): Promise<Report> {
   const began = Date.now();
   const version = (await call(subject.socket, 'GET', '/version')).json();
   const minor = Number(version.ApiVersion.split('.')[1]);
@@ -28,7 +28,7 @@ export async function runMatrix(subject: Subject, resources: readonly Resource[]
   const waiting = resources.flatMap(resource => resource.checks.map(each => ({ resource, each })));
   const results = new Map<Check, Result>();
   const work = async () => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    for (let next = waiting.shift(); next !== undefined && !stop?.aborted; next = waiting.shift()) {
       const { resource, each } = next;
       const result = await runCheck({ ...subject, version: minor }, resource, each);
       results.set(each, result);
@@ -44,7 +44,7 @@ export async function runMatrix(subject: Subject, resources: readonly Resource[]
   return {
     engine: { name: version.Platform?.Name || version.Components?.[0]?.Name || 'Engine', version: version.Version, apiVersion: version.ApiVersion, kernel: version.KernelVersion ?? '' },
     seconds: (Date.now() - began) / 1000,
-    results: order.map(({ each }) => results.get(each)!),
+    results: order.flatMap(({ each }) => results.get(each) ?? []),
   };
 }
 
@@ -55,7 +55,7 @@ async function runCheck(subject: Subject & { readonly version: number }, resourc
   if (needs === 'registry' && subject.registry === '') return result('not checked', 'needs --registry');
   const lab = openLab(subject);
   try {
-    await run(lab);
+    await Promise.race([run(lab), late()]);
     return result('supported');
   } catch (error) {
     return result(isMissing(lab, resource.own === true) ? 'missing' : 'differs', String((error as Error).message).split('\n').filter(line => line.trim() !== '').slice(0, 12).join(' | '));
@@ -63,6 +63,10 @@ async function runCheck(subject: Subject & { readonly version: number }, resourc
     await lab.close();
   }
 }
+
+/** An engine that does not answer must not keep the others' answers from being heard. */
+const late = (): Promise<never> => new Promise((_resolve, reject) => setTimeout(() => reject(new Error(`nothing came of it in ${PATIENCE / 1000} s`)), PATIENCE).unref());
+const PATIENCE = 60_000;
 
 /** The last thing it was told is that there is no such thing. Other engines take what is berth's own for something else. */
 const isMissing = ({ answers }: Lab, own: boolean): boolean => {

@@ -6,8 +6,11 @@ import { basename, dirname, join } from 'node:path';
 import type { Daemon } from './daemon.ts';
 import { enter } from './hosts.ts';
 import { call } from './http.ts';
+import { createOwnTable } from '../../src/host/own-table.ts';
+import { ruleLines } from '../../src/operations/own-table.ts';
+import { ownChains } from '../../src/plan/own-table.ts';
 
-type Container = { readonly id: string; readonly running: boolean; readonly netns: string; readonly addresses: readonly string[]; readonly ports: readonly number[] };
+type Container = { readonly id: string; readonly running: boolean; readonly netns: string; readonly addresses: readonly string[]; readonly ports: readonly number[]; readonly loopbackPorts: readonly number[] };
 
 type Link = { readonly ifname: string; readonly master?: string; readonly flags: readonly string[]; readonly ifalias?: string; readonly addr_info: readonly { readonly local: string }[] };
 
@@ -48,6 +51,7 @@ export async function faultsOf(daemon: Daemon, known: Set<string>): Promise<read
     ...differences('end', [...new Set((await names(root, 'exec/ends')).map(name => name.slice(0, name.indexOf('.'))))], runningIds),
     ...differences('runtime state', (await names(root, 'exec/runtime')).filter(name => /^[0-9a-f]{64}$/.test(name)), runningIds),
     ...(await Promise.all(['data/tmp', 'exec/tty', 'exec/shm', 'exec/subpaths'].map(async directory => differences(directory, await names(root, directory), [])))).flat(),
+    ...ownTableFaults(daemon, networks.map(network => ({ ...network, bridge: bridgeOf(network) })), addresses, running.flatMap(container => container.loopbackPorts)),
     ...differences('DNAT of port', dnat.map(String), ports.map(String)),
     ...differences('listener on port', (await listening(daemon.pid())).map(String), ports.map(String)),
     ...rules.filter((rule, index) => rules.indexOf(rule) !== index).map(rule => `twice: ${rule}`),
@@ -56,6 +60,24 @@ export async function faultsOf(daemon: Daemon, known: Set<string>): Promise<read
     ...(await processesBelow(root, daemon.pid(), runningIds)),
     ...(await cgroupsOf(known, runningIds)),
     ...(await Promise.all(running.filter(({ netns }) => netns !== '').map(container => insideOf(root, container)))).flat(),
+  ];
+}
+
+/** Berth's own table: whole, with each network's part, and a way from 127.0.0.1 to each port of its own. */
+function ownTableFaults({ netns }: Daemon, networks: readonly any[], addresses: readonly string[], ports: readonly number[]): readonly string[] {
+  const { rules, elements } = createOwnTable().list('ipv4', `/run/netns/${netns}`);
+  const open = networks.filter(({ Internal }) => !Internal);
+  const inSet = (set: string) => elements.filter(line => line.startsWith(`element ${set} `)).map(line => line.slice(`element ${set} `.length));
+  const apart = open.filter(({ Options }) => Options['com.docker.network.bridge.enable_icc'] === 'false').map(({ bridge }) => bridge);
+  const bridges = open.map(({ bridge }) => bridge);
+  const ways = [...inSet('any'), ...inSet('at')];
+  return [
+    ...differences('rule of our own', rules, ruleLines(ownChains('ipv4'))),
+    ...differences('guarded bridge', inSet('bridges'), bridges),
+    ...differences('hairpin bridge', inSet('hairpin'), bridges.filter(bridge => !apart.includes(bridge))),
+    ...differences('bridge with an inside', inSet('inside').map(element => element.split(' ')[0]!), bridges),
+    ...differences('way from 127.0.0.1 to port', ways.filter(element => element.startsWith('lo ')).map(element => / (\d+) : /.exec(element)?.[1] ?? element), ports.map(String)),
+    ...ways.filter(element => !addresses.includes(/ : (\S+) /.exec(element)?.[1] ?? '')).map(element => `a way to nobody: ${element}`),
   ];
 }
 
@@ -75,8 +97,12 @@ const containerOf = ({ Id, State, NetworkSettings }: any): Container => ({
   running: State.Running,
   netns: NetworkSettings.SandboxKey,
   addresses: State.Running ? Object.values<any>(NetworkSettings.Networks).map(({ IPAddress }) => IPAddress).filter(address => address !== '') : [],
-  ports: State.Running ? Object.values<any>(NetworkSettings.Ports ?? {}).flatMap(bindings => (bindings ?? []).filter(({ HostIp }: any) => !HostIp.includes(':')).map(({ HostPort }: any) => Number(HostPort))) : [],
+  ports: portsAt(State, NetworkSettings, address => !address.includes(':')),
+  loopbackPorts: portsAt(State, NetworkSettings, address => address === '0.0.0.0' || address.startsWith('127.')),
 });
+
+const portsAt = ({ Running }: any, { Ports }: any, wanted: (address: string) => boolean): readonly number[] =>
+  Running ? Object.values<any>(Ports ?? {}).flatMap(bindings => (bindings ?? []).filter(({ HostIp }: any) => wanted(HostIp)).map(({ HostPort }: any) => Number(HostPort))) : [];
 
 /** Names under overlay2 that some image has. */
 const imageLayers = async (ask: (path: string) => Promise<any>): Promise<readonly string[]> => {

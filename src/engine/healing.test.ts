@@ -11,6 +11,7 @@ import { createLedger } from './ledger.ts';
 
 const network = { id: 'n1', name: 'bridge', created: '', driver: 'bridge', bridge: 'docker0', internal: false, options: {}, subnets: [{ cidr: '172.17.0.0/16', gateway: '172.17.0.1' }] } as unknown as Network;
 const record = (value: Network | undefined): RecordChange => ({ collection: 'networks', key: 'n1', record: value });
+const LOCALNET = 'sysctl net.ipv4.conf.docker0.route_localnet=1';
 const nothing = { families: new Set<'ipv4'>(), links: new Map(), bare: new Set<string>(), lost: false };
 
 /** A host that has what it is told, until somebody takes it away; changes of its own last until they are let go. */
@@ -33,6 +34,7 @@ const world = () => {
       done.push(...objects.map(renderObject));
     },
     leadFlows: () => {},
+    ownTable: { mend: async () => undefined },
     firewall: {
       heal: (given) => void (remedy = given),
       async mend(family) {
@@ -93,7 +95,7 @@ test('what is lost is mended, and told once as an event and a line each', async 
   losesBridge();
   losesRules();
   await until(() => events.length > 0);
-  assert.deepEqual(done.sort(), ['bridge docker0 172.17.0.1/16', 'nat DOCKER']);
+  assert.deepEqual(done.sort(), ['bridge docker0 172.17.0.1/16', 'nat DOCKER', LOCALNET]);
   assert.deepEqual([...said].sort(), ['mended bridge docker0: gone', 'mended ipv4 nat: rules 1 missing']);
   assert.equal(events.join().split('; ').length, 2);
   assert.match(events.join(), /^daemon heal /);
@@ -130,7 +132,7 @@ test('what is being changed is mended when that is done', async () => {
   letGo();
   await change;
   await until(() => done.length > 0);
-  assert.deepEqual(done, ['bridge docker0 172.17.0.1/16']);
+  assert.deepEqual(done, ['bridge docker0 172.17.0.1/16', LOCALNET]);
 });
 
 test('who goes on is told of once, and then not answered at once any more', async () => {

@@ -1,8 +1,9 @@
 import { messageOf } from '../model/errors.ts';
 import type { Family, HostObject, KindOf } from '../operations/operation.ts';
+import { OWN_TABLE } from '../operations/own-table.ts';
 import type { Ruleset } from '../operations/ruleset.ts';
 import { desiredOf, type Layout } from '../plan/desired.ts';
-import { describeDrift, firewallDrift } from '../plan/firewall-drift.ts';
+import { describeCounts, describeDrift, firewallDrift } from '../plan/firewall-drift.ts';
 import { linkFaults, mayConcern, type LinkFault, type LinksThere } from '../plan/link-drift.ts';
 import { afterMending, GIVEN_UP, hasGivenUp, waitBefore, type Patience } from '../plan/patience.ts';
 import type { Events } from './events.ts';
@@ -16,6 +17,7 @@ export type HealingHost = {
     heal(remedy: (family: Family, there: Listing, kept: Ruleset) => Remedy | undefined): void;
     mend(family: Family): Promise<void>;
   };
+  readonly ownTable: { mend(family: Family, may: () => boolean): Promise<{ readonly missing: number; readonly extra: number } | undefined> };
   /** Tells, from now on, what others have done to the host's network. */
   watch(families: readonly Family[], told: (news: News) => void): void;
   /** undefined: it cannot be said just now. */
@@ -97,6 +99,13 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
     };
     return { chains, lines, done };
   };
+  const mendOwnTable = async (family: Family): Promise<void> => {
+    const thing = `${family} ${OWN_TABLE}`;
+    const drift = await host.ownTable.mend(family, () => isTime(thing, family));
+    if (!drift) return;
+    tell(thing, `${thing}: ${describeCounts(drift)}`);
+    host.leadFlows(datagramPorts());
+  };
   const datagramPorts = (): KindOf<'host-port'>[] => {
     const { containers, volumes } = ledger.state;
     const own = [...containers.values()].filter(({ sandbox }) => sandbox?.ports.some(({ protocol }) => protocol === 'udp'));
@@ -133,7 +142,7 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
     // Rules name bridges, but need none.
     await Promise.all([
       what.has('links') ? mendLinks() : undefined,
-      ...families.filter((family) => what.has(family)).map((family) => host.firewall.mend(family).catch((error: unknown) => failed(`rules of ${family}`, family, error))),
+      ...families.filter((family) => what.has(family)).map((family) => mendOwnTable(family).then(() => host.firewall.mend(family)).catch((error: unknown) => failed(`rules of ${family}`, family, error))),
     ]);
   });
 

@@ -7,6 +7,7 @@ import { begunHealth, ceasedHealth, probeOf } from '../plan/health.ts';
 import { logFault } from '../plan/log-options.ts';
 import { relinked } from '../plan/links.ts';
 import { cgroupsPath } from '../plan/oci-spec.ts';
+import { chosenPorts } from '../plan/ports.ts';
 import { volumesTakenAlong } from '../plan/volumes.ts';
 import { createAttachments, type Attachments } from './attachments.ts';
 import { containerEvents } from './container-events.ts';
@@ -221,7 +222,9 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
         const { next, parents } = await ledger.change((state) => {
           const container = state.containers.get(id);
           if (!container) throw notFound(`No such container: ${id}`);
-          const next = { ...container, sandbox: planSandboxNamed(state, container, context) };
+          const sandbox = planSandboxNamed(state, container, context);
+          const chosen = chosenPorts(container.spec.portRequests, sandbox.ports);
+          const next = { ...container, sandbox, ...(chosen.length > 0 ? { chosenPorts: chosen } : {}) };
           const parents = relinked(state, next);
           return { changes: [next, ...parents].map(put), result: { next, parents } };
         });

@@ -3,7 +3,9 @@ import { EngineError, messageOf } from '../model/errors.ts';
 import { desired, type Layout } from '../plan/desired.ts';
 import { baseFirewall, foldChains } from '../plan/firewall.ts';
 import { firewallDrift, type TableDrift } from '../plan/firewall-drift.ts';
-import type { Family, HostObject, Operation } from '../operations/operation.ts';
+import { ownChains } from '../plan/own-table.ts';
+import type { Family, HostObject, KindOf, Operation } from '../operations/operation.ts';
+import type { OwnChain } from '../operations/own-table.ts';
 import type { SharedRule } from '../operations/ruleset.ts';
 import type { Ledger } from './ledger.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -18,6 +20,7 @@ export type ReconcileHost = {
     /** What the family is to hold from now on, as changes go on from there. */
     expect(family: Family, chains: ReadonlyMap<string, readonly string[]>, shared: readonly SharedRule[]): void;
   };
+  readonly ownTable: { become(family: Family, chains: readonly OwnChain[], elements: readonly KindOf<'element'>[]): Promise<void> };
   /** Ends renamings of volumes that a crash cut short, as the state has them. */
   mendMoves(isVolume: (directory: string) => boolean): void;
   isFrozen(pid: number): boolean;
@@ -63,12 +66,15 @@ export const reconcile = async ({ ledger, host, lifecycle, renew, layout, famili
       ...observed.missing(wanted).map((object): Operation => ({ action: 'add', object })),
     ];
     // What a volume's options name may be a server that is away: nothing else waits for it, or fails with it.
+    const late = operations.filter(({ object }) => object.kind === 'sysctl' && object.netns === '');
     const ofVolumes = ({ action, object }: Operation): boolean => action === 'add' && (object.kind === 'mount' || object.kind === 'subpath');
-    for (const error of await host.attempt(operations.filter((operation) => !ofVolumes(operation)))) log(error.message);
+    for (const error of await host.attempt(operations.filter((operation) => !ofVolumes(operation) && !late.includes(operation)))) log(error.message);
     for (const errors of await Promise.all(operations.filter(ofVolumes).map((operation) => host.attempt([operation])))) for (const error of errors) log(error.message);
     await host.sweepTrash().catch((error: unknown) => log(messageOf(error)));
     await host.sweep(new Set([...ledger.state.containers.values()].filter(({ sandbox }) => sandbox !== undefined).map(({ id }) => id)));
     if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]))));
+    // What opens something is last: the rules that guard it are there.
+    for (const error of await host.attempt(late)) log(error.message);
     if (dropForward) for (const family of families) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
   });
   await lifecycle.departed();
@@ -90,13 +96,15 @@ const beginsWithDaemon = ({ spec: { restart }, state }: Container): boolean => {
   return restart.name === 'unless-stopped' || (state.exitCode !== 0 && (restart.maximum === 0 || state.restartCount < restart.maximum));
 };
 
-/** One transaction a family, and none when everything is as it should be. */
+/** A transaction for each of iptables' and berth's own, and none when everything is as it should be. */
 export const reconcileFirewall = async (
-  host: Pick<ReconcileHost, 'firewall'>,
+  host: Pick<ReconcileHost, 'firewall' | 'ownTable'>,
   family: Family,
   wanted: readonly HostObject[],
   bridges: ReadonlySet<string> = bridgesOf(wanted),
 ): Promise<boolean> => {
+  const elements = wanted.filter((object): object is KindOf<'element'> => object.kind === 'element' && object.family === family);
+  await host.ownTable.become(family, ownChains(family), elements);
   const { chains, shared } = foldChains([...baseFirewall(family), ...wanted], family);
   host.firewall.expect(family, chains, shared);
   const drift = firewallDrift(await host.firewall.list(family), { chains, shared, policies: new Map() }, bridges);

@@ -10,6 +10,7 @@ import { createResolvers } from './dns.ts';
 import { createExecutor } from './executor.ts';
 import { createHostPorts } from './host-port.ts';
 import { createIptables } from './iptables.ts';
+import { createOwnTable } from './own-table.ts';
 import { createPlaces } from './places.ts';
 import { libc } from './syscalls.ts';
 
@@ -18,7 +19,7 @@ assert.equal(libc.func('int unshare(int flags)')(0x40000000), 0);
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'berth-executor-'));
 const iptables = createIptables();
-const executor = createExecutor({ iptables, hostPorts: createHostPorts(), places: createPlaces({ trash: path.join(root, 'tmp') }), resolvers: createResolvers(() => 'fail') });
+const executor = createExecutor({ iptables, ownTable: createOwnTable(), hostPorts: createHostPorts(), places: createPlaces({ trash: path.join(root, 'tmp') }), resolvers: createResolvers(() => 'fail') });
 const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8' });
 const add = (object: HostObject): Operation => ({ action: 'add', object });
 const remove = (object: HostObject): Operation => ({ action: 'remove', object });
@@ -133,7 +134,7 @@ test('a host port is really held, carries what no rule does, and is given back',
     assert.equal(said, 'from inside');
   }
   await assert.rejects(
-    createExecutor({ iptables, hostPorts: createHostPorts(), places: createPlaces({ trash: path.join(root, 'tmp') }), resolvers: createResolvers(() => 'fail') }).execute([add(port('0.0.0.0'))]),
+    createExecutor({ iptables, ownTable: createOwnTable(), hostPorts: createHostPorts(), places: createPlaces({ trash: path.join(root, 'tmp') }), resolvers: createResolvers(() => 'fail') }).execute([add(port('0.0.0.0'))]),
     /failed to bind host port for 0\.0\.0\.0:7002:127\.0\.0\.1:7001\/tcp: address already in use/,
   );
   assert.deepEqual(await executor.attempt([remove(port('0.0.0.0')), remove(port('::'))]), []);

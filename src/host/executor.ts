@@ -13,7 +13,9 @@ import type { Resolvers } from './dns.ts';
 import type { FirewallOperation, Iptables } from './iptables.ts';
 import { applyLinks, type LinkOperation } from './link.ts';
 import type { PlaceMount, Places } from './places.ts';
+import type { OwnTable } from './own-table.ts';
 import { plainly, type Step } from './step.ts';
+import { writeSysctl } from './sysctl.ts';
 import { mountSubpath, mountVolume, unmountSubpath } from './volume-mount.ts';
 
 /** Names the wish and the tool's own words. */
@@ -34,11 +36,13 @@ export type Executor = {
  * Ways to the kernel that know nothing of each other run side by side; in each, order is kept.
  * Host ports come first on the way up (they may be refused) and go first on the way down.
  */
-export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = plainly }: { iptables: Iptables; hostPorts: HostPorts; places: Places; resolvers: Resolvers; step?: Step }): Executor => {
+export const createExecutor = ({ iptables, ownTable, hostPorts, places, resolvers, step = plainly }: { iptables: Iptables; ownTable: OwnTable; hostPorts: HostPorts; places: Places; resolvers: Resolvers; step?: Step }): Executor => {
   const up = async (operations: readonly Operation[]): Promise<void> => {
     await settleAll(operations.map(({ object }) => (object.kind === 'host-port' ? step('host-port', () => hostPorts.put(object)) : Promise.resolve())));
     await files(operations);
     await settleAll([links(operations).then(() => names(operations)), rules(operations)]);
+    // A bridge is let have 127.0.0.0/8 when the rules that guard it are there.
+    for (const { object } of operations) if (object.kind === 'sysctl' && isOfHost(object)) step('sysctl', () => writeSysctl(object.key, object.value));
     const ports = datagramPorts(operations);
     if (ports.length === 0) return;
     step('flows', () => forgetFlows(ports, 'elsewhere'));
@@ -105,11 +109,14 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = 
   };
 
   const links = async (operations: readonly Operation[]): Promise<void> => {
-    const own = operations.filter((operation): operation is LinkOperation => ['netns', 'bridge', 'veth', 'sysctl', 'address', 'route'].includes(operation.object.kind));
+    const own = operations.filter((operation): operation is LinkOperation => LINKS.has(operation.object.kind) && !isOfHost(operation.object));
     if (own.length > 0) await applyLinks(own, step);
   };
 
+  /** Berth's own table first: it is quick, and iptables would begin anew where another's change meets its own. */
   const rules = async (operations: readonly Operation[]): Promise<void> => {
+    const elements = operations.filter((operation): operation is Operation & { object: KindOf<'element'> } => operation.object.kind === 'element');
+    if (elements.length > 0) await ownTable.apply(elements);
     const own = operations.filter((operation): operation is FirewallOperation => ['chain', 'rule'].includes(operation.object.kind));
     if (own.length > 0) await iptables.apply(own);
   };
@@ -135,6 +142,9 @@ export const createExecutor = ({ iptables, hostPorts, places, resolvers, step = 
     },
   };
 };
+
+const LINKS: ReadonlySet<HostObject['kind']> = new Set(['netns', 'bridge', 'veth', 'sysctl', 'address', 'route', 'hairpin']);
+const isOfHost = (object: HostObject): boolean => object.kind === 'sysctl' && object.netns === '';
 
 const split = (operations: readonly Operation[]): [Operation[], Operation[]] => [
   operations.filter(({ action }) => action === 'remove'),
@@ -194,8 +204,10 @@ const addNow = (object: HostObject): void => {
     case 'sysctl':
     case 'address':
     case 'route':
+    case 'hairpin':
     case 'chain':
     case 'rule':
+    case 'element':
     case 'resolver':
     case 'host-port':
       break;

@@ -2,7 +2,8 @@ import dgram from 'node:dgram';
 import net from 'node:net';
 import type { KindOf } from '../operations/operation.ts';
 import { parkPorts } from './parked-ports.ts';
-import { originalPort } from './socket.ts';
+import { originalUdpPort } from './original-port.ts';
+import { originalPort, type Transport } from './socket.ts';
 
 type HostPort = KindOf<'host-port'>;
 
@@ -24,8 +25,8 @@ const bracketed = (address: string): string => (address.includes(':') ? `[${addr
 export type HostPorts = { put(object: HostPort): Promise<void>; drop(object: HostPort): Promise<void> };
 
 /**
- * Holds the published ports on the host: nobody else can take them, and what no DNAT rule catches (IPv6, 127.0.0.1,
- * a container on the same bridge calling the host's address) is carried to the container from here.
+ * Holds the published ports on the host: nobody else can take them, and what no DNAT rule catches (IPv6 to a container without,
+ * ::1, a container of another network calling the host's address; without rules, everything) is carried from here.
  */
 export const createHostPorts = (): HostPorts => {
   const held = new Map<string, () => void>();
@@ -35,7 +36,8 @@ export const createHostPorts = (): HostPorts => {
       const key = keyOf(object);
       held.get(key)?.();
       held.delete(key);
-      const hold = { tcp: object.count === undefined ? holdTcp : holdTcpRange, udp: holdUdp, sctp: holdNothing }[object.protocol];
+      const [alone, together] = HOLD[object.protocol];
+      const hold = object.count === undefined ? alone : together;
       held.set(key, await hold(object));
     },
     async drop(object) {
@@ -57,19 +59,12 @@ const WHY: Readonly<Record<string, string>> = {
 const why = (error: NodeJS.ErrnoException): string => WHY[error.code ?? ''] ?? error.message;
 
 /** A listener at the first port, to which rules lead what is meant for the others; these are only kept from everybody else. */
-const holdTcpRange = async (object: HostPort): Promise<() => void> => {
-  const { hostAddress, hostPort, port, count = 1 } = object;
-  const park = (): (() => void) => {
-    try {
-      return parkPorts(hostAddress, hostPort + 1, hostPort + count - 1);
-    } catch (error) {
-      const { port: busy = hostPort } = error as { port?: number };
-      throw new HostPortError({ ...object, hostPort: busy, port: port + busy - hostPort }, why(error as NodeJS.ErrnoException), error);
-    }
-  };
-  const free = park();
+const holdTcpRange = (object: HostPort): Promise<() => void> => holdRange('tcp', object, holdTcp);
+
+const holdRange = async (transport: Transport, object: HostPort, holdFirst: (object: HostPort) => Promise<() => void>): Promise<() => void> => {
+  const free = park(transport, object, object.hostPort + 1);
   try {
-    const close = await holdTcp(object);
+    const close = await holdFirst(object);
     return () => {
       close();
       free();
@@ -77,6 +72,31 @@ const holdTcpRange = async (object: HostPort): Promise<() => void> => {
   } catch (error) {
     free();
     throw error;
+  }
+};
+
+/** Of IPv4, rules alone carry everything. */
+const holdUdpRange = (object: HostPort): Promise<() => void> =>
+  object.hostAddress.includes(':') ? holdRange('udp', object, holdUdp) : Promise.resolve(object).then(() => park('udp', object, object.hostPort));
+
+const park = (transport: Transport, object: HostPort, first: number): (() => void) => {
+  const { hostAddress, hostPort, port, rest, count = 1 } = object;
+  const last = rest === 'other' ? hostPort : hostPort + count - 1;
+  try {
+    return parkPorts(transport, hostAddress, first, last, rest === 'both');
+  } catch (error) {
+    const { port: busy = hostPort } = error as { port?: number };
+    const refused = { ...object, hostPort: busy, port: port + busy - hostPort };
+    throw new HostPortError(rest === 'both' && isTaken(transport, '0.0.0.0', busy) ? { ...refused, hostAddress: '0.0.0.0' } : refused, why(error as NodeJS.ErrnoException), error);
+  }
+};
+
+const isTaken = (transport: Transport, address: string, port: number): boolean => {
+  try {
+    parkPorts(transport, address, port, port, false)();
+    return false;
+  } catch {
+    return true;
   }
 };
 
@@ -110,7 +130,7 @@ const holdUdp = (object: HostPort): Promise<() => void> =>
   new Promise((resolve, reject) => {
     const family = object.hostAddress.includes(':') ? 'udp6' : 'udp4';
     const socket = dgram.createSocket(family === 'udp6' ? { type: family, ipv6Only: true } : { type: family });
-    const clients = new Map<string, { upstream: dgram.Socket; timer: NodeJS.Timeout }>();
+    const clients = new Map<string, { upstream: dgram.Socket; port: number; timer: NodeJS.Timeout }>();
     const forget = (key: string): void => {
       const client = clients.get(key);
       clients.delete(key);
@@ -118,19 +138,23 @@ const holdUdp = (object: HostPort): Promise<() => void> =>
       clearTimeout(client.timer);
       client.upstream.close();
     };
-    const clientOf = (key: string, back: dgram.RemoteInfo): dgram.Socket => {
+    const clientOf = (key: string, back: dgram.RemoteInfo): { upstream: dgram.Socket; port: number } => {
       const known = clients.get(key);
       if (known) {
         known.timer.refresh();
-        return known.upstream;
+        return known;
       }
       const upstream = dgram.createSocket(object.address.includes(':') ? 'udp6' : 'udp4');
       upstream.on('message', (message) => socket.send(message, back.port, back.address));
       upstream.on('error', () => forget(key));
-      clients.set(key, { upstream, timer: setTimeout(() => forget(key), UDP_IDLE_MS).unref() });
-      return upstream;
+      const meant = object.count === undefined ? object.hostPort : (originalUdpPort(back.address, back.port) ?? object.hostPort);
+      clients.set(key, { upstream, port: object.port + meant - object.hostPort, timer: setTimeout(() => forget(key), UDP_IDLE_MS).unref() });
+      return clients.get(key)!;
     };
-    socket.on('message', (message, from) => clientOf(`${from.address} ${from.port}`, from).send(message, object.port, object.address));
+    socket.on('message', (message, from) => {
+      const { upstream, port } = clientOf(`${from.address} ${from.port}`, from);
+      upstream.send(message, port, object.address);
+    });
     socket.once('error', (error) => reject(new HostPortError(object, why(error), error)));
     socket.bind({ address: object.hostAddress, port: object.hostPort, exclusive: true }, () => {
       socket.removeAllListeners('error').on('error', () => {});
@@ -140,3 +164,6 @@ const holdUdp = (object: HostPort): Promise<() => void> =>
       });
     });
   });
+
+/** How a port is held alone, and how a range is. */
+const HOLD = { tcp: [holdTcp, holdTcpRange], udp: [holdUdp, holdUdpRange], sctp: [holdNothing, holdNothing] } as const;

@@ -2,6 +2,7 @@ import { systemError } from '../model/errors.ts';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Family, HostObject, KindOf, Operation } from '../operations/operation.ts';
+import { OWN_TABLE } from '../operations/own-table.ts';
 import { changesOf } from './changes.ts';
 import { now, timeOfMilliseconds } from './clock.ts';
 import { forgetFlows } from './conntrack.ts';
@@ -13,6 +14,7 @@ import { hostLinks } from './host-links.ts';
 import { createIptables } from './iptables.ts';
 import { mendLinks } from './link.ts';
 import { observe } from './observe.ts';
+import { createOwnTable } from './own-table.ts';
 import { isFrozen } from './freezer.ts';
 import { createPlaces } from './places.ts';
 import { createVolumeFiles } from './volume-files.ts';
@@ -41,11 +43,12 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
   lookup: Lookup;
   step?: Step;
 }) => {
-  const watch: Watch = createWatch((family, table, chain) => iptables.concerns(family, table, chain));
+  const ownTable = createOwnTable(step);
+  const watch: Watch = createWatch((family, table, chain) => table === OWN_TABLE || iptables.concerns(family, table, chain));
   const iptables = createIptables(step, watch.began);
   const places = createPlaces({ trash: path.join(dataRoot, 'tmp') });
   const volumeFiles = createVolumeFiles({ dataRoot, places });
-  const executor = createExecutor({ iptables, hostPorts: createHostPorts(), places, resolvers: createResolvers(lookup), step });
+  const executor = createExecutor({ iptables, ownTable, hostPorts: createHostPorts(), places, resolvers: createResolvers(lookup), step });
   const processes = createProcesses({
     execRoot,
     now: (milliseconds) => (milliseconds === undefined ? now() : timeOfMilliseconds(milliseconds)),
@@ -65,6 +68,7 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
     memory: createMemoryWatches(),
     statistics: createStatistics(now),
     firewall: iptables,
+    ownTable,
     watch: watch.start,
     hostLinks,
     mendLinks: (objects: readonly HostObject[]) => mendLinks(objects, step),

@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import type { Step } from './step.ts';
 import { writeSysctl } from './sysctl.ts';
 import type { HostObject, KindOf, Operation } from '../operations/operation.ts';
-import { addAddress, addBridge, addRoute, addSubnetRoute, addVeth, deleteLink, deleteRoute, joinBridge, netlink, setUp, type Message } from './netlink.ts';
+import { addAddress, addBridge, addRoute, addSubnetRoute, addVeth, deleteLink, deleteRoute, joinBridge, netlink, setHairpin, setUp, type Message } from './netlink.ts';
 
-type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'sysctl'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'>;
+type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'sysctl'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'> | KindOf<'hairpin'>;
 export type LinkOperation = Operation & { readonly object: LinkObject };
 
 /** By which a later berth knows its own, and people whose it is. */
@@ -21,11 +21,12 @@ export const applyLinks = (operations: readonly LinkOperation[], step: Step): Pr
 export const mendLinks = (objects: readonly HostObject[], step: Step): Promise<void> =>
   apply(objects.flatMap((object) => (isLink(object) ? [{ action: 'add', object } as const] : [])), step, true);
 
-const isLink = (object: HostObject): object is LinkObject => ['netns', 'bridge', 'veth', 'sysctl', 'address', 'route'].includes(object.kind);
+const isLink = (object: HostObject): object is LinkObject => ['netns', 'bridge', 'veth', 'sysctl', 'address', 'route', 'hairpin'].includes(object.kind);
 
 const apply = async (operations: readonly LinkOperation[], step: Step, mending: boolean): Promise<void> => {
   const doomed = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'netns' ? [object.path] : [])));
   const goneDevices = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [`${object.netns} ${object.device}`] : [])));
+  const goneVeths = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [object.name] : [])));
   const onHost: (() => Message | undefined)[] = [];
   const inside = new Map<string, (() => Message | undefined)[]>();
   const into = (netns: string, build: () => Message | undefined): void => {
@@ -61,8 +62,13 @@ const apply = async (operations: readonly LinkOperation[], step: Step, mending: 
           into(object.netns, () => setUp(object.device));
         } else if (!doomed.has(object.netns)) onHost.push(() => deleteLink(object.name));
         break;
+      case 'hairpin':
+        if (add) onHost.push(() => setHairpin(object.veth, true));
+        else if (!goneVeths.has(object.veth)) onHost.push(() => setHairpin(object.veth, false));
+        break;
       case 'sysctl':
-        if (add) into(object.netns, () => writeSysctl(object.key, object.value));
+        if (add && object.netns === '') onHost.push(() => writeSysctl(object.key, object.value));
+        else if (add) into(object.netns, () => writeSysctl(object.key, object.value));
         break;
       case 'address':
         // An interface that goes takes its addresses along.

@@ -39,9 +39,11 @@ const [AF_NETLINK, SOCK_RAW, SOCK_CLOEXEC, SOL_NETLINK, NETLINK_EXT_ACK, MSG_DON
 const [AF_INET, AF_INET6] = [2, 10];
 const [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_DELROUTE] = [16, 17, 20, 24, 25];
 const [NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE] = [1, 4, 0x100, 0x200, 0x400];
+const [SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER] = [1, 32, 100_000];
 const [NLMSG_ERROR, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MSG] = [2, 0x200, 0x100, 1];
 const [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_NET_NS_FD] = [1, 3, 4, 10, 18, 20, 28];
 const [IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER] = [1, 2, 1];
+const [AF_BRIDGE, RTM_SETLINK, IFLA_PROTINFO, NLA_F_NESTED, IFLA_BRPORT_MODE] = [7, 19, 12, 0x8000, 4];
 const [IFLA_BR_NF_CALL_IPTABLES, IFLA_BR_NF_CALL_IP6TABLES] = [36, 37];
 const [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_F_NODAD] = [1, 2, 4, 0x02];
 const [RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC] = [1, 4, 5, 6, 7];
@@ -93,26 +95,50 @@ const eitherOf = async (answer: Promise<void>, isSo: () => boolean): Promise<voi
  * It has something to say only about those that fail, and those that ask for it.
  */
 export const netlinkTransaction = async (netns: string, protocol: number, wish: string, bytes: Buffer): Promise<void> => {
-  const fd = inNetns(netns, () => c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
-  if (fd === -1) throw new NetlinkError(wish, codeOf(koffi.errno()), 'no socket');
+  const fd = netlinkSocket(netns, protocol, wish);
   try {
-    await new Promise<void>((resolve, reject) => {
-      c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
-        if (error) reject(error);
-        else if (sent === -1) reject(new NetlinkError(wish, codeOf(koffi.errno()), ''));
-        else resolve();
-      });
-    });
-    const answer = Buffer.alloc(8192);
-    for (;;) {
-      const length = Number(c.recv(fd, answer, answer.length, MSG_DONTWAIT));
-      if (length < 20) return;
-      const errno = answer.readUInt16LE(4) === NLMSG_ERROR ? -answer.readInt32LE(16) : 0;
-      if (errno !== 0) throw new NetlinkError(wish, codeOf(errno), '');
-    }
+    await transact(fd, wish, bytes);
   } finally {
     fs.closeSync(fd);
   }
+};
+
+/**
+ * Transactions in the daemon's own network namespace, to be made one after the other, on a socket that stays open: when one is
+ * closed, the kernel first throws away all that was deleted, which is long.
+ */
+export const createTransactions = (protocol: number): ((wish: string, bytes: Buffer) => Promise<void>) => {
+  let fd: number | undefined;
+  return (wish, bytes) => transact((fd ??= netlinkSocket(undefined, protocol, wish)), wish, bytes);
+};
+
+const transact = async (fd: number, wish: string, bytes: Buffer): Promise<void> => {
+  const room = Buffer.alloc(4);
+  room.writeInt32LE(bytes.length + 4096, 0);
+  if (bytes.length > SEND_BUFFER) c.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, room, 4);
+  await new Promise<void>((resolve, reject) => {
+    c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
+      if (error) reject(error);
+      else if (sent === -1) reject(new NetlinkError(wish, codeOf(koffi.errno()), ''));
+      else resolve();
+    });
+  });
+  const answer = Buffer.alloc(8192);
+  let failure: NetlinkError | undefined;
+  for (;;) {
+    const length = Number(c.recv(fd, answer, answer.length, MSG_DONTWAIT));
+    if (length < 20) break;
+    const errno = answer.readUInt16LE(4) === NLMSG_ERROR ? -answer.readInt32LE(16) : 0;
+    if (errno !== 0) failure ??= new NetlinkError(wish, codeOf(errno), '');
+  }
+  if (failure) throw failure;
+};
+
+const netlinkSocket = (netns: string | undefined, protocol: number, wish: string): number => {
+  const open = (): number => c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  const fd = netns === undefined ? open() : inNetns(netns, open);
+  if (fd === -1) throw new NetlinkError(wish, codeOf(koffi.errno()), 'no socket');
+  return fd;
 };
 
 /** Whether there is a device of that name in the network namespace this thread is in now. */
@@ -264,6 +290,13 @@ export const addBridge = (
 /** `alias` tells people, and a later berth, whose it is; the kernel takes none while it makes a device. */
 export const setUp = (device: string, alias?: string): Message =>
   message(`set ${device} up`, RTM_NEWLINK, 0, [linkHeader(indexOf(device), true), ...(alias === undefined ? [] : [attribute(IFLA_IFALIAS, text(alias))])]);
+
+/** Whether a bridge's port sends back what came from it. */
+export const setHairpin = (device: string, on: boolean): Message => {
+  const header = linkHeader(indexOf(device), false);
+  header.writeUInt8(AF_BRIDGE, 0);
+  return message(`set hairpin ${on ? 'on' : 'off'} on ${device}`, RTM_SETLINK, 0, [header, attribute(IFLA_PROTINFO | NLA_F_NESTED, attribute(IFLA_BRPORT_MODE, Buffer.from([on ? 1 : 0])))]);
+};
 
 /** A device is gone from sight at once; the kernel then waits for all who may still have it in their hands, which takes long. */
 export const deleteLink = (device: string): Message => ({

@@ -52,6 +52,7 @@ export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
       case 'sysctl':
       case 'address':
       case 'route':
+      case 'hairpin':
       case 'host-port':
       case 'resolver':
       // Counted by the daemon: one that has just begun knows of no user.
@@ -60,6 +61,7 @@ export const observe = async ({ dataRoot, execRoot, keep, keepVolumes }: {
         return false;
       case 'chain':
       case 'rule':
+      case 'element':
         return true;
     }
   };

@@ -20,7 +20,7 @@ const c = {
   socketpair: libc.func('int socketpair(int domain, int type, int protocol, void *pair)'),
   sendmsg: libc.func('sendmsg', 'long', ['int', koffi.pointer(msghdr), 'int']),
 };
-const [AF_INET, AF_INET6, SOL_SOCKET, SO_REUSEADDR, SO_RCVBUFFORCE] = [2, 10, 1, 2, 33];
+const [AF_INET, AF_INET6, SOL_SOCKET, SO_REUSEADDR, SO_RCVBUF, SO_RCVBUFFORCE] = [2, 10, 1, 2, 8, 33];
 const [IPPROTO_IP, IPPROTO_IPV6, IPV6_V6ONLY, SO_ORIGINAL_DST] = [0, 41, 26, 80];
 const [AF_UNIX, SCM_RIGHTS, CMSG_HEADER, MSG_NOSIGNAL] = [1, 1, 16, 0x4000];
 const [SOCK_STREAM, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_CLOEXEC] = [1, 2, 0o4000, 0o2000000];
@@ -37,18 +37,43 @@ export const boundSocket = (transport: Transport, address: string, port: number)
   });
 
 /**
- * A TCP socket that has the port and does nothing with it. Without SO_REUSEADDR, or another that has it could bind the same;
- * where an old connection's rest forbids that, it listens, with no room for anybody.
+ * Sockets that have these ports and do nothing with them; with `both`, those of IPv4 too. Without SO_REUSEADDR, or another that
+ * has it could bind the same; where an old TCP connection's rest forbids that, it listens, with no room for anybody. Nor has a
+ * UDP one room for more than the kernel insists on. All or none.
  */
-export const holdingSocket = (address: string, port: number): number =>
-  made('tcp', address, port, (fd, to) => {
-    if (to.length > 16) c.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, number(1), 4);
-    if (c.bind(fd, to, to.length) === 0) return;
-    if (koffi.errno() !== os.constants.errno.EADDRINUSE) check(-1, 'bind', address, port);
-    c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, number(1), 4);
+export const holdingSockets = (transport: Transport, address: string, first: number, last: number, both: boolean): number[] => {
+  const to = socketAddress(address, first);
+  const sockets: number[] = [];
+  try {
+    for (let port = first; port <= last; port++) {
+      to.writeUInt16BE(port, 2);
+      sockets.push(holdingSocket(transport, to, address, port, both));
+    }
+    return sockets;
+  } catch (error) {
+    for (const fd of sockets) fs.closeSync(fd);
+    throw error;
+  }
+};
+
+const [ON, OFF] = [Buffer.from([1, 0, 0, 0]), Buffer.alloc(4)];
+
+const holdingSocket = (transport: Transport, to: Buffer, address: string, port: number, both: boolean): number => {
+  const fd = opened(transport, to, address, port);
+  try {
+    if (to.length > 16) c.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both ? OFF : ON, 4);
+    if (transport === 'udp') c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, ON, 4);
+    if (c.bind(fd, to, to.length) === 0) return fd;
+    if (transport === 'udp' || koffi.errno() !== os.constants.errno.EADDRINUSE) check(-1, 'bind', address, port);
+    c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, ON, 4);
     check(c.bind(fd, to, to.length), 'bind', address, port);
     check(c.listen(fd, 0), 'listen', address, port);
-  });
+    return fd;
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
+};
 
 /** So many descriptors go into one message (SCM_MAX_FD is 253). */
 export const PARKED_AT_MOST = 250;
@@ -98,8 +123,7 @@ export const connectingSocket = (address: string, port: number): number =>
 
 const made = (transport: Transport, address: string, port: number, use: (fd: number, to: Buffer) => void): number => {
   const to = socketAddress(address, port);
-  const fd = c.socket(to.readUInt16LE(0), (transport === 'udp' ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  check(fd, 'socket', address, port);
+  const fd = opened(transport, to, address, port);
   try {
     use(fd, to);
     return fd;
@@ -107,6 +131,12 @@ const made = (transport: Transport, address: string, port: number, use: (fd: num
     fs.closeSync(fd);
     throw error;
   }
+};
+
+const opened = (transport: Transport, to: Buffer, address: string, port: number): number => {
+  const fd = c.socket(to.readUInt16LE(0), (transport === 'udp' ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  check(fd, 'socket', address, port);
+  return fd;
 };
 
 const number = (value: number): Buffer => {

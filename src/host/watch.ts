@@ -73,6 +73,7 @@ const LEGACY_MS = 1000;
 const [NETLINK_ROUTE, NETLINK_NETFILTER, NFNLGRP_NFTABLES] = [0, 12, 7];
 const [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE] = [1, 5, 7, 9, 11];
 const [NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE, NFT_MSG_DELRULE, NFT_MSG_NEWGEN] = [2, 5, 6, 8, 15];
+const [NFT_MSG_DELSET, NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM] = [11, 12, 14];
 const [TABLE_NAME, CHAIN_NAME, RULE_CHAIN, GENERATION_PID] = [1, 3, 2, 2];
 const FAMILY_OF: Readonly<Record<number, Family>> = { 2: 'ipv4', 10: 'ipv6' };
 
@@ -91,8 +92,9 @@ const createRuleReader = (families: readonly Family[], own: ReadonlySet<number>,
     }
     const family = FAMILY_OF[body.readUInt8(0)];
     if (family === undefined || !families.includes(family) || touched.has(family)) return;
-    if (what !== NFT_MSG_DELTABLE && what !== NFT_MSG_DELCHAIN && what !== NFT_MSG_NEWRULE && what !== NFT_MSG_DELRULE) return;
     const attributes = attributesOf(body, 4);
+    if ((what === NFT_MSG_NEWSETELEM || what === NFT_MSG_DELSETELEM || what === NFT_MSG_DELSET) && concerns(family, textIn(attributes.get(TABLE_NAME)), '')) touched.add(family);
+    if (what !== NFT_MSG_DELTABLE && what !== NFT_MSG_DELCHAIN && what !== NFT_MSG_NEWRULE && what !== NFT_MSG_DELRULE) return;
     const chain = textIn(attributes.get(what === NFT_MSG_DELCHAIN ? CHAIN_NAME : RULE_CHAIN));
     if (what === NFT_MSG_DELTABLE || concerns(family, textIn(attributes.get(TABLE_NAME)), chain)) touched.add(family);
   };

@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from './json.ts';
-import type { ExposedPort, PortRequest } from './port.ts';
+import type { ExposedPort, PortBinding, PortRequest } from './port.ts';
 import type { Sandbox } from './network.ts';
 import type { MountPoint, Propagation } from './volume.ts';
 import type { Healthcheck } from './image.ts';
@@ -20,6 +20,8 @@ export type Container = {
   readonly mounts: readonly MountPoint[];
   /** While present, its namespaces, mounts and rules are wanted on the host. */
   readonly sandbox: Sandbox | undefined;
+  /** The host ports that it was not asked for by number and got: it gets them again, where they are free. */
+  readonly chosenPorts?: readonly PortBinding[];
   readonly state: ContainerState;
 };
 

@@ -1,5 +1,6 @@
 import type { Family, NameServer } from '../model/network.ts';
 import type { Protocol } from '../model/port.ts';
+import type { SetName } from './own-table.ts';
 
 export type { Family };
 export type Table = 'raw' | 'mangle' | 'nat' | 'filter';
@@ -9,6 +10,7 @@ export type Table = 'raw' | 'mangle' | 'nat' | 'filter';
  * are all made from them.
  */
 export type HostObject =
+  // netns '': the host's own.
   | { readonly kind: 'sysctl'; readonly netns: string; readonly key: string; readonly value: string }
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
   | { readonly kind: 'file'; readonly path: string; readonly content: string; readonly mode: number }
@@ -82,6 +84,15 @@ export type HostObject =
       readonly at: 'top' | 'end';
     }
   | {
+      /** In a set or a map of berth's own nftables table, as nft lists it. */
+      readonly kind: 'element';
+      readonly family: Family;
+      readonly set: SetName;
+      readonly element: string;
+    }
+  /** A port of a bridge that may send back what came from it: a container that calls itself by the host's address. */
+  | { readonly kind: 'hairpin'; readonly veth: string }
+  | {
       /** A name server inside a sandbox, at ADDRESS port 53. */
       readonly kind: 'resolver';
       readonly netns: string;
@@ -97,6 +108,8 @@ export type HostObject =
       readonly hostPort: number;
       /** So many neighbours from there on, to as many ports from `port` on; absent: one. */
       readonly count?: number;
+      /** Who keeps those after the first: this one, for both families at once, or the one of the other family. */
+      readonly rest?: 'both' | 'other';
       /** Where connections go that no DNAT rule catches (::, hairpin, 127.0.0.1). */
       readonly address: string;
       readonly port: number;

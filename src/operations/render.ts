@@ -1,4 +1,5 @@
 import type { HostObject, Operation } from './operation.ts';
+import { nftFamily, OWN_TABLE } from './own-table.ts';
 
 /** An operation as one line for people: logs, `explain`, tests. */
 export const render = (operation: Operation): string => `${operation.action === 'add' ? '+' : '-'} ${renderObject(operation.object)}`;
@@ -35,6 +36,10 @@ export const renderObject = (object: HostObject): string => {
       return `${object.family === 'ipv6' ? 'ipv6 ' : ''}${object.table} chain ${object.name}`;
     case 'rule':
       return `${object.family === 'ipv6' ? 'ipv6 ' : ''}${object.table} ${object.at === 'top' ? '-I' : '-A'} ${object.chain} ${object.spec.join(' ')}`;
+    case 'element':
+      return `nft ${nftFamily(object.family)} ${OWN_TABLE} ${object.set} ${object.element}`;
+    case 'hairpin':
+      return `hairpin on ${object.veth}`;
     case 'resolver':
       return `resolver ${object.address} of ${object.containerId.slice(0, 12)} asking ${object.servers.map(({ address, fromHost }) => (fromHost ? `host(${address})` : address)).join(' ') || 'nobody'}`;
     case 'host-port':

@@ -2,14 +2,16 @@ import type { Container } from '../model/container.ts';
 import { familyOf, interfacesOf, type Endpoint, type Family, type Network, type Sandbox } from '../model/network.ts';
 import type { PortBinding } from '../model/port.ts';
 import type { RecordChange, State } from '../model/state.ts';
-import type { HostObject } from '../operations/operation.ts';
+import type { HostObject, KindOf } from '../operations/operation.ts';
 import type { Volume } from '../model/volume.ts';
 import { bridgeObject } from './bridge.ts';
 import { INTERNAL_RESOLVER } from './container-files.ts';
-import { networkFirewall, portsFirewall, relayFirewall } from './firewall.ts';
+import { networkFirewall, portsFirewall } from './firewall.ts';
 import { gatewaysOf } from './gateway.ts';
 import { linkFirewall } from './link-firewall.ts';
-import { spansOf } from './spans.ts';
+import { isLoopback, networkElements, portElements } from './own-table.ts';
+import { rangeFirewall } from './range-firewall.ts';
+import { spansOf, type PortSpan } from './spans.ts';
 import { volumeMount, volumeObjects, volumesOf, type VolumesByName } from './volumes.ts';
 
 /** Where berth puts things. Set once at start. */
@@ -60,12 +62,14 @@ const byAge = <T>(records: readonly T[], age: (record: T) => string): T[] => [..
 
 const rules = (layout: Layout, objects: readonly HostObject[]): readonly HostObject[] =>
   objects.filter((object) => {
-    if (object.kind !== 'rule' && object.kind !== 'chain') return true;
+    // What rules need of the kernel besides goes with them.
+    if ((object.kind === 'sysctl' && object.netns === '') || object.kind === 'hairpin') return layout.iptables;
+    if (object.kind !== 'rule' && object.kind !== 'chain' && object.kind !== 'element') return true;
     return layout.iptables && (object.family === 'ipv4' || layout.ip6tables);
   });
 
 const networkObjects = (network: Network): HostObject[] =>
-  network.bridge === undefined ? [] : [bridgeObject({ ...network, bridge: network.bridge }), ...networkFirewall(network)];
+  network.bridge === undefined ? [] : [bridgeObject({ ...network, bridge: network.bridge }), ...networkFirewall(network), ...networkElements(network)];
 
 const containerObjects = (layout: Layout, container: Container, volumes: VolumesByName): HostObject[] => {
   const { sandbox } = container;
@@ -84,7 +88,7 @@ const containerObjects = (layout: Layout, container: Container, volumes: Volumes
     ...(container.spec.ipcMode === 'shareable' ? [{ kind: 'shared-memory', path: sharedMemoryPath(layout, container.id), size: container.spec.shmSize } as const] : []),
     ...(sandbox.netns === '' ? [] : [{ kind: 'netns', path: sandbox.netns } as const]),
     ...sandbox.endpoints.flatMap((endpoint) => endpointObjects(endpoint, sandbox.netns)),
-    ...wayOut(layout, sandbox),
+    ...wayOutOnce(layout, sandbox),
     ...resolverOf(container.id, sandbox),
     ...linkFirewall(sandbox),
   ];
@@ -102,6 +106,17 @@ const endpointObjects = (endpoint: Endpoint, netns: string): HostObject[] => {
   ];
 };
 
+/** Thousands of ports are looked at once, not at every change of their container's state: a sandbox is never changed in place. */
+const wayOutOnce = (layout: Layout, sandbox: Sandbox): readonly HostObject[] => {
+  const known = waysOut.get(sandbox);
+  if (known?.layout === layout) return known.objects;
+  const objects = wayOut(layout, sandbox);
+  waysOut.set(sandbox, { layout, objects });
+  return objects;
+};
+
+const waysOut = new WeakMap<Sandbox, { readonly layout: Layout; readonly objects: readonly HostObject[] }>();
+
 /** Default routes, and the ports by which others come in: both lead by the gateways. */
 const wayOut = (layout: Layout, { netns, endpoints, ports }: Sandbox): HostObject[] => {
   const gateways = gatewaysOf(endpoints);
@@ -109,29 +124,38 @@ const wayOut = (layout: Layout, { netns, endpoints, ports }: Sandbox): HostObjec
     endpoint === undefined || via === undefined ? [] : [{ kind: 'route', netns, to: 'default', via, device: endpoint.device }];
   // An endpoint without IPv6 has its ports published there all the same: the host port's listener carries them over.
   const portsOf = (family: Family) => ports.filter(({ hostAddress }) => familyOf(hostAddress) === family);
+  const reached = (family: Family): Endpoint | undefined => (family === 'ipv4' || gateways.ipv6?.ipv6 ? gateways[family] : undefined);
+  const spans = spansOf(ports.filter(({ hostPort }) => hostPort !== 0), longRange(layout));
+  const single = (family: Family) => spans.filter(({ hostAddress, count }) => count === 1 && familyOf(hostAddress) === family);
+  const hairpins = new Set(spans.filter(({ hostAddress }) => !isLoopback(hostAddress)).flatMap(({ hostAddress }) => reached(familyOf(hostAddress))?.veth ?? []));
   return [
     ...route(gateways.ipv4, gateways.ipv4?.gateway),
     ...route(gateways.ipv6, gateways.ipv6?.ipv6?.gateway),
-    ...spansOf(ports.filter(({ hostPort }) => hostPort !== 0), longRange(layout)).flatMap((span): HostObject[] => {
+    ...spans.flatMap((span): HostObject[] => {
       const { protocol, hostAddress, hostPort, port, count } = span;
       const address = (familyOf(hostAddress) === 'ipv6' ? gateways.ipv6?.ipv6?.address : undefined) ?? gateways.ipv4?.address;
       if (address === undefined) return [];
       const held: HostObject = { kind: 'host-port', protocol, hostAddress, hostPort, address, port };
-      return count === 1 ? [held] : [{ ...held, count }, ...relayFirewall(span)];
+      return count === 1 ? [held] : [{ ...held, count, ...restOf(span, spans) }, ...rangeFirewall(span, reached(familyOf(hostAddress)))];
     }),
-    ...(gateways.ipv4 ? portsFirewall(gateways.ipv4, portsOf('ipv4')) : []),
-    ...(gateways.ipv6 ? portsFirewall(gateways.ipv6, portsOf('ipv6')) : []),
+    ...[...hairpins].map((veth): HostObject => ({ kind: 'hairpin', veth })),
+    ...(gateways.ipv4 ? [...portsFirewall(gateways.ipv4, portsOf('ipv4')), ...portElements(gateways.ipv4, single('ipv4'))] : []),
+    ...(gateways.ipv6 ? [...portsFirewall(gateways.ipv6, portsOf('ipv6')), ...portElements(gateways.ipv6, single('ipv6'))] : []),
   ];
 };
 
-/**
- * From how many neighbours on host ports are held together and have one listener: it needs rules to lead to it. A datagram
- * does not say where it was sent to before a rule, so each UDP port keeps a socket of its own; and SCTP has none.
- */
+/** A socket of IPv6 can have a port of both families. */
+const restOf = (span: PortSpan, spans: readonly PortSpan[]): Pick<KindOf<'host-port'>, 'rest'> => {
+  const other = { '0.0.0.0': '::', '::': '0.0.0.0' }[span.hostAddress];
+  const alike = ({ hostAddress, protocol, hostPort, count }: PortSpan): boolean => hostAddress === other && protocol === span.protocol && hostPort === span.hostPort && count === span.count;
+  return spans.some(alike) ? { rest: other === '::' ? 'other' : 'both' } : {};
+};
+
+/** From how many neighbours on host ports are held together and have one listener: it needs rules to lead to it. SCTP has none. */
 const longRange =
   (layout: Layout) =>
   ({ protocol, hostAddress }: PortBinding): number =>
-    protocol === 'tcp' && layout.iptables && (familyOf(hostAddress) === 'ipv4' || layout.ip6tables) ? LONG_RANGE : Infinity;
+    protocol !== 'sctp' && layout.iptables && (familyOf(hostAddress) === 'ipv4' || layout.ip6tables) ? LONG_RANGE : Infinity;
 
 const LONG_RANGE = 16;
 

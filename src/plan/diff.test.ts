@@ -40,9 +40,12 @@ const START = `
 + route default via 172.17.0.1 on eth0
 + host-port 0.0.0.0:32768/tcp to 172.17.0.2:8080
 + host-port :::32768/tcp to 172.17.0.2:8080
++ hairpin on veth1234567
 + raw -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP
 + nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 32768 -j DNAT --to-destination 172.17.0.2:8080
-+ filter -I DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 8080 -j ACCEPT`.trim();
++ filter -I DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 8080 -j ACCEPT
++ nft ip berth any lo . tcp . 32768 : 172.17.0.2 . 8080
++ nft ip berth any docker0 . tcp . 32768 : 172.17.0.2 . 8080`.trim();
 
 test('start with -P; stop is the same the other way round', () => {
   const [stopped, running] = [web(undefined), web(sandbox([port(32768, 8080), port(32768, 8080, '::')]))];
@@ -55,32 +58,40 @@ test('another port on a live container: the others are left alone', () => {
   const [one, two] = [web(sandbox([port(8080, 80)])), web(sandbox([port(8080, 80), port(8081, 80)]))];
   const more = `
 + host-port 0.0.0.0:8081/tcp to 172.17.0.2:80
-+ nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination 172.17.0.2:80`.trim();
++ nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination 172.17.0.2:80
++ nft ip berth any lo . tcp . 8081 : 172.17.0.2 . 80
++ nft ip berth any docker0 . tcp . 8081 : 172.17.0.2 . 80`.trim();
   assert.equal(lines(having(put(one)), put(two)), more);
   assert.equal(lines(having(put(two)), put(one)), more.split('\n').reverse().join('\n').replaceAll('+ ', '- '), 'what they share stays with the last');
 });
 
 test('the last port takes what was there for all of them', () => {
   assert.equal(lines(having(put(web(sandbox([port(8080, 80)])))), put(web(sandbox([])))), `
+- nft ip berth any docker0 . tcp . 8080 : 172.17.0.2 . 80
+- nft ip berth any lo . tcp . 8080 : 172.17.0.2 . 80
 - filter -I DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
 - nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
 - raw -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP
+- hairpin on veth1234567
 - host-port 0.0.0.0:8080/tcp to 172.17.0.2:80`.trim());
 });
 
-test('a long range is held as one, with one listener; without rules of ours, or for UDP, each port by itself', () => {
+test('a long range is held as one; without rules of ours, each port by itself', () => {
   const range = (fields: Partial<PortBinding> = {}) => Array.from({ length: 100 }, (_, index) => ({ ...port(20_000 + index, 7000 + index), ...fields }));
   const held = (own: Layout, ports: readonly PortBinding[]): string[] =>
-    renderAll(diff(own, having(put(web(sandbox()))), [put(web(sandbox(ports)))])).split('\n').filter((line) => /host-port|REDIRECT/.test(line));
-  assert.deepEqual(held(layout, range()), [
-    '+ host-port 0.0.0.0:20000-20099/tcp to 172.17.0.2:7000',
-    '+ nat -A PREROUTING -p tcp -m tcp --dport 20000:20099 -m addrtype --dst-type LOCAL -m comment --comment berth -j REDIRECT --to-ports 20000',
-    '+ nat -A OUTPUT -p tcp -m tcp --dport 20000:20099 -m addrtype --dst-type LOCAL -m comment --comment berth -j REDIRECT --to-ports 20000',
-  ]);
+    renderAll(diff(own, having(put(web(sandbox()))), [put(web(sandbox(ports)))])).split('\n').filter((line) => /host-port|nft/.test(line));
+  assert.deepEqual(held(layout, range()), ['+ host-port 0.0.0.0:20000-20099/tcp to 172.17.0.2:7000', '+ nft ip berth relay 0.0.0.0/0 . tcp . 20000-20099 : 20000']);
+  assert.deepEqual(held(layout, range({ protocol: 'udp' })), ['+ host-port 0.0.0.0:20000-20099/udp to 172.17.0.2:7000']);
+  const rest = [...range(), ...range({ hostAddress: '::' })];
+  assert.deepEqual(
+    diff(layout, having(put(web(sandbox()))), [put(web(sandbox(rest)))]).flatMap(({ object }) => (object.kind === 'host-port' ? [`${object.hostAddress} ${object.rest}`] : [])),
+    ['0.0.0.0 other', ':: both'],
+    'one socket for both families',
+  );
   assert.equal(held({ ...layout, iptables: false }, range()).length, 100);
   assert.equal(held({ ...layout, ip6tables: false }, range({ hostAddress: '::' })).length, 100);
-  assert.equal(held(layout, range({ protocol: 'udp' })).length, 100);
-  assert.equal(held(layout, range().slice(0, 15)).length, 15);
+  assert.deepEqual(held(layout, range({ protocol: 'udp', hostAddress: '::' })), ['+ host-port :::20000-20099/udp to 172.17.0.2:7000', '+ nft ip6 berth relay ::/0 . udp . 20000-20099 : 20000']);
+  assert.equal(held(layout, range().slice(0, 15)).length, 3 * 15);
 });
 
 test('on the host\'s network: a root file system and no more', () => {
@@ -106,7 +117,11 @@ test('a network: its bridge, then its rules', () => {
 + filter -A DOCKER-CT -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 + filter -A DOCKER-FORWARD -i docker0 -j ACCEPT
 + filter -A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
-+ filter -I DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP`.trim());
++ filter -I DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP
++ nft ip berth bridges docker0
++ nft ip berth hairpin docker0
++ nft ip berth inside docker0 . 172.17.0.0/16
++ sysctl net.ipv4.conf.docker0.route_localnet=1`.trim());
 });
 
 test('the host and null networks want nothing; nor do images and layers', () => {

@@ -99,6 +99,8 @@ test('connected while it runs: the new interface, and where its way out is anoth
   assert.equal(change(running, both), '+ veth in br-hidden to eth1 (MAC)\n+ address 10.3.0.2/24 on eth1', 'no way out by that one');
   const moved = container([], withEndpoint(having(running), running, running.sandbox as Sandbox, wish('back'), context));
   assert.equal(change(running, moved), `
+- nft ip berth any br-front . tcp . 8080 : 10.1.0.2 . 80
+- nft ip berth any lo . tcp . 8080 : 10.1.0.2 . 80
 - filter -I DOCKER -d 10.1.0.2/32 ! -i br-front -o br-front -p tcp -m tcp --dport 80 -j ACCEPT
 - nat -A DOCKER ! -i br-front -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.0.2:80
 - raw -A PREROUTING -d 10.1.0.2/32 ! -i br-front -j DROP
@@ -112,7 +114,9 @@ test('connected while it runs: the new interface, and where its way out is anoth
 + host-port :::8080/tcp to 10.2.0.2:80
 + raw -A PREROUTING -d 10.2.0.2/32 ! -i br-back -j DROP
 + nat -A DOCKER ! -i br-back -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.2.0.2:80
-+ filter -I DOCKER -d 10.2.0.2/32 ! -i br-back -o br-back -p tcp -m tcp --dport 80 -j ACCEPT`.trim());
++ filter -I DOCKER -d 10.2.0.2/32 ! -i br-back -o br-back -p tcp -m tcp --dport 80 -j ACCEPT
++ nft ip berth any lo . tcp . 8080 : 10.2.0.2 . 80
++ nft ip berth any br-back . tcp . 8080 : 10.2.0.2 . 80`.trim());
   const again = withoutEndpoint(having(moved), moved, moved.sandbox as Sandbox, back.id, context);
   assert.deepEqual(again, running.sandbox, 'and back');
 });
@@ -129,12 +133,16 @@ test('IPv6: addresses, routes and ports of its own', () => {
 + route default via fd00:6::1 on eth0
 + host-port 0.0.0.0:8080/tcp to 10.6.0.2:80
 + host-port :::8080/tcp to fd00:6::2:80
++ hairpin on veth0000004
 + raw -A PREROUTING -d 10.6.0.2/32 ! -i br-six -j DROP
 + nat -A DOCKER ! -i br-six -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.6.0.2:80
 + filter -I DOCKER -d 10.6.0.2/32 ! -i br-six -o br-six -p tcp -m tcp --dport 80 -j ACCEPT
++ nft ip berth any lo . tcp . 8080 : 10.6.0.2 . 80
++ nft ip berth any br-six . tcp . 8080 : 10.6.0.2 . 80
 + ipv6 raw -A PREROUTING -d fd00:6::2/128 ! -i br-six -j DROP
 + ipv6 nat -A DOCKER ! -s fe80::/10 ! -i br-six -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00:6::2]:80
-+ ipv6 filter -I DOCKER -d fd00:6::2/128 ! -i br-six -o br-six -p tcp -m tcp --dport 80 -j ACCEPT`.trim());
++ ipv6 filter -I DOCKER -d fd00:6::2/128 ! -i br-six -o br-six -p tcp -m tcp --dport 80 -j ACCEPT
++ nft ip6 berth any br-six . tcp . 8080 : fd00:6::2 . 80`.trim());
 });
 
 test('a device of another name, and its settings', () => {

@@ -103,6 +103,7 @@ const portsOf = (state: State, container: Container, endpoints: readonly Endpoin
     busy: context.busy,
     ephemeral: context.ephemeral,
     next: context.nextPort,
+    ...(container.chosenPorts ? { before: container.chosenPorts } : {}),
     defaultAddress: hostBinding === undefined || hostBinding === '0.0.0.0' ? context.defaultAddress : hostBinding,
     ways,
   });

@@ -45,9 +45,11 @@ export const firewallDrift = (there: Listing, wanted: Ruleset, bridges: Readonly
   });
 
 /** In words for people: `ipv4 nat: 3 rules missing`. */
-export const describeDrift = (family: Family, { table, missing, extra }: TableDrift): string => {
+export const describeDrift = (family: Family, { table, ...counts }: TableDrift): string => `${family} ${table}: ${describeCounts(counts)}`;
+
+export const describeCounts = ({ missing, extra }: { readonly missing: number; readonly extra: number }): string => {
   const counts = [...(missing > 0 ? [`${missing} missing`] : []), ...(extra > 0 ? [`${extra} too many`] : [])];
-  return `${family} ${table}: ${counts.length === 0 ? 'chains missing or out of order' : `rules ${counts.join(', ')}`}`;
+  return counts.length === 0 ? 'chains missing or out of order' : `rules ${counts.join(', ')}`;
 };
 
 const sharedDrift = (table: Table, there: Listing, wanted: Ruleset, bridges: ReadonlySet<string>) => {

@@ -17,7 +17,7 @@ import { spansOf, type PortSpan } from './spans.ts';
  */
 type Rule = KindOf<'rule'>;
 
-const rule =
+export const rule =
   (family: Family) =>
   (table: Table, chain: string, spec: string, at: 'top' | 'end' = 'end'): Rule => ({ kind: 'rule', family, table, chain, spec: spec.split(' '), at });
 
@@ -97,24 +97,23 @@ export const portsFirewall = (endpoint: Endpoint, ports: readonly PortBinding[])
     return address === '' || reachable.length === 0 ? [] : reachableRules(family, address, endpoint, reachable);
   });
 
-const ALONE = { ipv4: 32, ipv6: 128 } as const;
-const ANY = { ipv4: '0.0.0.0', ipv6: '::' } as const;
+export const ALONE = { ipv4: 32, ipv6: 128 } as const;
+export const ANY = { ipv4: '0.0.0.0', ipv6: '::' } as const;
 
 const reachableRules = (family: Family, address: string, { bridge, gatewayModes }: Endpoint, ports: readonly PortBinding[]): Rule[] => {
   const add = rule(family);
   const mode = gatewayModes[family];
   const one = (each: string): string => `${each}/${ALONE[family]}`;
-  const target = family === 'ipv6' ? `[${address}]` : address;
   // A neighbour's own address is not one that an answer could be sent back from.
   const notLocal = family === 'ipv6' ? '! -s fe80::/10 ' : '';
   return [
     // With its port open in FORWARD, the container could also be reached by those who just route its address to us.
     ...(mode === 'nat' ? [add('raw', 'PREROUTING', `-d ${one(address)} ! -i ${bridge} -j DROP`)] : []),
-    ...spansOf(ports.filter(({ hostPort }) => hostPort !== 0), () => RANGE).flatMap(({ protocol, port, hostAddress, hostPort, count }) => {
+    ...spansOf(ports.filter(({ hostPort }) => hostPort !== 0), () => RANGE).flatMap((span) => {
+      const { protocol, hostAddress, hostPort, count } = span;
       const to = hostAddress === ANY[family] ? '' : `-d ${one(hostAddress)} `;
-      const destination = count === 1 ? `${target}:${port}` : port === hostPort ? address : `${target}:${port}-${port + count - 1}/${hostPort}`;
       return [
-        add('nat', 'DOCKER', `${notLocal}${to}! -i ${bridge} -p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -j DNAT --to-destination ${destination}`),
+        add('nat', 'DOCKER', `${notLocal}${to}! -i ${bridge} -p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -j DNAT --to-destination ${targetOf(address, span)}`),
         // What is bound to loopback is for this host: no other may route 127/8 at us and have it.
         ...(hostAddress.startsWith('127.')
           ? [add('raw', 'PREROUTING', `-d ${one(hostAddress)} ! -i lo -p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -j DROP`)]
@@ -127,6 +126,12 @@ const reachableRules = (family: Family, address: string, { bridge, gatewayModes 
   ];
 };
 
+/** The container's ports: the same, or as many from another one on. */
+export const targetOf = (address: string, { port, hostPort, count }: PortSpan): string => {
+  const target = familyOf(address) === 'ipv6' ? `[${address}]` : address;
+  return count === 1 ? `${target}:${port}` : port === hostPort ? address : `${target}:${port}-${port + count - 1}/${hostPort}`;
+};
+
 /** Two host ports of one container port share its ACCEPT. */
 const containerPortsOf = (ports: readonly PortBinding[]): PortSpan[] => {
   const once = new Map(ports.map(({ port, protocol }) => [`${port}/${protocol}`, { port, protocol, hostAddress: '', hostPort: port }]));
@@ -136,26 +141,10 @@ const containerPortsOf = (ports: readonly PortBinding[]): PortSpan[] => {
 /** From so many neighbours on, one rule is for all of them. Fewer are listed one by one, as on any Docker host. */
 const RANGE = 4;
 
-const listed = (first: number, count: number): string => (count === 1 ? `${first}` : `${first}:${first + count - 1}`);
-
-/**
- * A long range has one listener, at its first port. What DOCKER sent nowhere, for it comes from a container, is for
- * 127.0.0.1, or is IPv6 to a container without, comes to that listener from every port of the range, in the same chains
- * after DOCKER; which port was meant, the listener asks the kernel.
- */
-export const relayFirewall = ({ hostAddress, hostPort, protocol, count }: PortSpan): Rule[] => {
-  const family = familyOf(hostAddress);
-  const any = hostAddress === ANY[family];
-  const to = any ? '' : `-d ${hostAddress}/${ALONE[family]} `;
-  const target = any ? `REDIRECT --to-ports ${hostPort}` : `DNAT --to-destination ${family === 'ipv6' ? `[${hostAddress}]` : hostAddress}:${hostPort}`;
-  const spec = `${to}-p ${protocol} -m ${protocol} --dport ${listed(hostPort, count)} -m addrtype --dst-type LOCAL -m comment --comment ${OURS} -j ${target}`;
-  // What is bound to loopback is for this host alone.
-  const chains = hostAddress.startsWith('127.') || hostAddress === '::1' ? ['OUTPUT'] : ['PREROUTING', 'OUTPUT'];
-  return chains.map((chain) => rule(family)('nat', chain, spec));
-};
+export const listed = (first: number, count: number): string => (count === 1 ? `${first}` : `${first}:${first + count - 1}`);
 
 /** By which a rule in a shared chain is known to be berth's, where its words alone could be anybody's. */
-const OURS = 'berth';
+export const OURS = 'berth';
 
 /**
  * Rules folded into the chains they make, as iptables would: "TABLE CHAIN" to its rules, first to last. Only berth's own

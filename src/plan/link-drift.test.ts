@@ -24,6 +24,7 @@ const there = (changes: Partial<Record<'docker0' | 'veth1234567', { up: boolean;
   routes: new Map([['docker0', new Set(routes)]]),
 });
 const said = (links: LinksThere) => linkFaults(layout, state, links).map(({ words, objects }) => [words, objects.map(renderObject)]);
+const LOCALNET = 'sysctl net.ipv4.conf.docker0.route_localnet=1';
 const BRIDGE = 'bridge docker0 172.17.0.1/16 fd00::1/64';
 const VETH = 'veth veth1234567 in docker0 to eth0 (02:42:ac:11:00:02)';
 
@@ -31,15 +32,15 @@ test('nothing where all is well', () => assert.deepEqual(said(there()), []));
 
 test('a bridge that is gone, and what was in it', () => {
   assert.deepEqual(said({ ...there({ docker0: undefined, veth1234567: { up: true, master: undefined } }), addresses: new Map(), routes: new Map() }), [
-    ['bridge docker0: gone', [BRIDGE]],
+    ['bridge docker0: gone', [BRIDGE, LOCALNET]],
     ['veth1234567 of web: not in docker0', [VETH]],
   ]);
 });
 
 test('a bridge that is down, without an address, without a route', () => {
-  assert.deepEqual(said(there({ docker0: { up: false, master: undefined } })), [['bridge docker0: down', [BRIDGE]]]);
-  assert.deepEqual(said(there({}, ['172.17.0.1/16'])), [['bridge docker0: without address fd00::1/64', [BRIDGE]]]);
-  assert.deepEqual(said(there({}, undefined, [])), [['bridge docker0: without route 172.17.0.0/16, fd00::/64', [BRIDGE]]]);
+  assert.deepEqual(said(there({ docker0: { up: false, master: undefined } })), [['bridge docker0: down', [BRIDGE, LOCALNET]]]);
+  assert.deepEqual(said(there({}, ['172.17.0.1/16'])), [['bridge docker0: without address fd00::1/64', [BRIDGE, LOCALNET]]]);
+  assert.deepEqual(said(there({}, undefined, [])), [['bridge docker0: without route 172.17.0.0/16, fd00::/64', [BRIDGE, LOCALNET]]]);
 });
 
 test('a veth that is gone takes the other end along; one that is down or elsewhere does not', () => {

@@ -46,7 +46,7 @@ export const mayConcern = (state: State, links: ReadonlyMap<string, LinkThere | 
 };
 
 const bridgeFaults = (layout: Layout, state: State, network: Network, there: LinksThere): LinkFault[] => {
-  const objects = desiredOf(layout, { collection: 'networks', record: network }, state.volumes).filter(({ kind }) => kind !== 'rule' && kind !== 'chain');
+  const objects = desiredOf(layout, { collection: 'networks', record: network }, state.volumes).filter(({ kind }) => kind !== 'rule' && kind !== 'chain' && kind !== 'element');
   const bridge = objects.find((object): object is KindOf<'bridge'> => object.kind === 'bridge');
   if (!bridge) return [];
   const wrong = bridgeFault(bridge, there);
@@ -76,6 +76,8 @@ const vethFaults = (layout: Layout, state: State, container: Container, there: L
     const own = desiredOf(layout, { collection: 'containers', record: container }, state.volumes).filter(
       (object) =>
         (object.kind === 'veth' && object.name === veth) ||
+        // A port that comes into its bridge anew is as any other there.
+        (object.kind === 'hairpin' && object.veth === veth) ||
         // What went with the other end. Of routes all: those of another device are said once more, and change nothing.
         (!link && ((object.kind === 'address' && object.device === device) || (object.kind === 'sysctl' && object.key.includes(`.${device}.`)) || object.kind === 'route')),
     );

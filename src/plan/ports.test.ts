@@ -3,7 +3,7 @@ import test from 'node:test';
 import type { Container } from '../model/container.ts';
 import type { ExposedPort, PortBinding, PortRequest, Protocol } from '../model/port.ts';
 import { emptyState } from '../model/state.ts';
-import { allocatePorts, takenPorts, type TakenPorts } from './ports.ts';
+import { allocatePorts, chosenPorts, takenPorts, type TakenPorts } from './ports.ts';
 
 /** `8081:80`, `127.0.0.1:8082:8080`, `9000-9002:80/udp`, `80`: as after `-p`. */
 const request = (text: string): PortRequest => {
@@ -21,9 +21,9 @@ const exposed = (...ports: string[]): ExposedPort[] => ports.map((port) => ({ po
 
 const allocate = (
   requests: readonly string[],
-  options: { publishAll?: readonly string[]; taken?: TakenPorts; busy?: readonly string[]; last?: number; next?: number; defaultAddress?: string } = {},
+  options: { publishAll?: readonly string[]; taken?: TakenPorts; busy?: readonly string[]; last?: number; next?: number; before?: readonly string[]; defaultAddress?: string } = {},
 ): string[] => {
-  const { publishAll, taken = new Map(), busy = [], last = 60999, next = 0, defaultAddress = '0.0.0.0' } = options;
+  const { publishAll, taken = new Map(), busy = [], last = 60999, next = 0, before = [], defaultAddress = '0.0.0.0' } = options;
   return allocatePorts({
     requests: requests.map(request),
     exposed: exposed(...(publishAll ?? [])),
@@ -32,6 +32,7 @@ const allocate = (
     busy: new Set(busy),
     ephemeral: { first: 32768, last },
     next: () => next,
+    before: before.map((text) => ({ hostAddress: '0.0.0.0', hostPort: Number(text.split(':')[0]), port: Number(text.split(':')[1]), protocol: 'tcp' })),
     defaultAddress,
   }).map(show);
 };
@@ -85,4 +86,16 @@ test('the ports that sandboxes have', () => {
   ];
   const state = { ...emptyState, containers: new Map([['a', { sandbox: { ports } }], ['b', { sandbox: undefined }]]) as unknown as ReadonlyMap<string, Container> };
   assert.deepEqual([...takenPorts(state)], [['tcp 8080', ['0.0.0.0', '::']]]);
+});
+
+test('what was chosen the last time is chosen again where it is free, and where it was not asked for by number', () => {
+  const both = (port: number, to: number): string[] => ['0.0.0.0', '::'].map((address) => `${address}:${port}->${to}/tcp`);
+  assert.deepEqual(allocate(['80', '81'], { before: ['40000:80', '40001:81'] }), [...both(40000, 80), ...both(40001, 81)]);
+  assert.deepEqual(allocate(['80', '80'], { before: ['40000:80', '40001:80'] }), [...both(40000, 80), ...both(40001, 80)]);
+  assert.deepEqual(allocate(['80'], { before: ['40000:80'], busy: ['tcp 40000'] }), both(32768, 80));
+  assert.deepEqual(allocate(['9000-9005:80'], { before: ['9003:80'] }), both(9003, 80));
+  assert.deepEqual(allocate(['9000-9005:80'], { before: ['40000:80'] }), both(9000, 80), 'the range is another now');
+  assert.deepEqual(allocate(['8080:80'], { before: ['40000:80'] }), both(8080, 80));
+  const ports = ['0.0.0.0', '::'].flatMap((hostAddress) => [[8080, 80], [40000, 81]].map(([hostPort = 0, port = 0]) => ({ hostAddress, hostPort, port, protocol: 'tcp' }) as const));
+  assert.deepEqual(chosenPorts(['8080:80', '81'].map(request), ports).map(show), ['0.0.0.0:40000->81/tcp', ':::40000->81/tcp']);
 });

@@ -38,6 +38,7 @@ export const allocatePorts = ({
   busy,
   ephemeral,
   next,
+  before = [],
   defaultAddress,
   ways = { ipv4: 'nat', ipv6: 'nat' },
 }: {
@@ -50,6 +51,8 @@ export const allocatePorts = ({
   ephemeral: PortRange;
   /** Where to begin looking, so that a port just freed is not given out at once. */
   next: (protocol: string) => number;
+  /** What was chosen for the container the last time. */
+  before?: readonly PortBinding[];
   defaultAddress: string;
   ways?: Ways;
 }): PortBinding[] => {
@@ -79,6 +82,10 @@ export const allocatePorts = ({
     const range = request.hostPorts ?? ephemeral;
     const begin = request.hostPorts ? range.first : clamp(next(request.protocol), range);
     const count = range.last - range.first + 1;
+    if (isChoice(request))
+      for (const { port, protocol, hostAddress, hostPort } of before)
+        if (port === request.port && protocol === request.protocol && addresses.includes(hostAddress) && hostPort >= range.first && hostPort <= range.last && isFree(protocol, hostPort, addresses))
+          return [...take(request, hostPort, addresses), ...routed];
     for (let i = 0; i < count; i++) {
       const hostPort = range.first + ((begin - range.first + i) % count);
       if (isFree(request.protocol, hostPort, addresses)) return [...take(request, hostPort, addresses), ...routed];
@@ -90,6 +97,12 @@ export const allocatePorts = ({
         : 'all ports are allocated',
     );
   });
+};
+
+/** Those of a container's bindings that it was not asked for by number. */
+export const chosenPorts = (requests: readonly PortRequest[], ports: readonly PortBinding[]): PortBinding[] => {
+  const asked = new Set(requests.filter((request) => !isChoice(request)).map(({ port, protocol, hostPorts }) => `${port}/${protocol} ${hostPorts?.first}`));
+  return ports.filter(({ port, protocol, hostPort }) => hostPort !== 0 && !asked.has(`${port}/${protocol} ${hostPort}`));
 };
 
 /** '' is every address, of both families. */

@@ -14,7 +14,7 @@ Without an engine, berth (and the reference engine, where it is) is started on h
 
   --rounds N     measurements a row (default 7; rows that take seconds have fewer)
   --only REGEX   only the rows whose name matches
-  --slow         also 1,000 ports and 100 containers; minutes on some engines
+  --slow         also 1,000 and 10,000 ports and 100 containers; minutes on some engines
   --json         all samples, as JSON
 `;
 

@@ -29,7 +29,9 @@ const bigFile = ['dd', 'if=/dev/zero', 'of=/big', 'bs=1M', 'count=256'];
 const smallFiles = ['sh', '-c', 'for d in $(seq 200); do mkdir -p /many/$d; for f in $(seq 100); do echo $f >/many/$d/$f; done; done'];
 
 const manyContainers = 100;
-const manyPorts = '20000-20999:20000-20999';
+const singlePorts = 1000;
+/** How long the range before took, by the engine's name. */
+const patience = new Map<string, number>();
 
 export const works: readonly Work[] = [
   // First, before anything has made a daemon grow.
@@ -150,20 +152,46 @@ export const works: readonly Work[] = [
       }
     },
   },
+  ...[1, 100, 1000, 10_000].map((count): Work => {
+    const [run, memory, remove] = ['docker run -d -p', 'memory', 'docker rm -f'].map((what) => `${count.toLocaleString('en')} ports, a range: ${what}`) as [string, string, string];
+    const aim = count < 1000 ? {} : { aim: 0.01 };
+    return {
+      ...(count < 100 ? {} : { slow: true }),
+      rounds: count < 100 ? 7 : count < 1000 ? 3 : 1,
+      rows: { [run]: { unit: 'ms', ...aim }, [memory]: { unit: 'MiB', ...aim }, [remove]: { unit: 'ms', ...aim } },
+      async measure(engine, note) {
+        const name = engine.own(`range${count}`);
+        if (count > 1000 && (patience.get(engine.name) ?? 0) > 10_000) throw new Error('1,000 took so long that nobody would wait for 10,000');
+        const before = await engine.memory().catch(() => undefined);
+        const took = await engine.time(['run', '-d', '-p', `20000-${19_999 + count}:20000-${19_999 + count}`, '--name', name, image]);
+        patience.set(engine.name, took);
+        note(run, took);
+        if (before !== undefined) note(memory, (await engine.memory()) - before);
+        note(remove, await engine.time(['rm', '-f', name]));
+      },
+    };
+  }),
   {
     slow: true,
     rounds: 1,
-    rows: {
-      '1,000 ports: docker run -d -p': { unit: 'ms', aim: 0.01 },
-      '1,000 ports: memory': { unit: 'MiB', aim: 0.003 },
-      '1,000 ports: docker rm -f': { unit: 'ms', aim: 0.01 },
-    },
+    rows: { [`growth: docker run -d -p, by ${singlePorts} single ports`]: { unit: 'x' }, [`docker ps, beside ${singlePorts} single ports`]: { unit: 'ms' } },
     async measure(engine, note) {
-      const name = engine.own('ports');
-      const before = await engine.memory().catch(() => undefined);
-      note('1,000 ports: docker run -d -p', await engine.time(['run', '-d', '-p', manyPorts, '--name', name, image]));
-      if (before !== undefined) note('1,000 ports: memory', await engine.memory() - before);
-      note('1,000 ports: docker rm -f', await engine.time(['rm', '-f', name]));
+      const one = async (): Promise<number> => {
+        const took = await engine.time(['run', '-d', '-p', '19999:80', '--name', engine.own('one'), image]);
+        await engine.time(['rm', '-f', engine.own('one')]);
+        return took;
+      };
+      const several = async (): Promise<number> => {
+        const all: number[] = [];
+        for (let round = 0; round < 9; round++) all.push(await one());
+        return median(all);
+      };
+      const alone = await several();
+      // Every other port, or they would be ranges.
+      for (let first = 0; first < singlePorts; first += 100)
+        await engine.time(['run', '-d', ...Array.from({ length: 100 }, (_, index) => ['-p', `${20_000 + 2 * (first + index)}:${1000 + index}`]).flat(), '--name', engine.own(`single${first}`), image]);
+      note(`growth: docker run -d -p, by ${singlePorts} single ports`, (await several()) / alone);
+      note(`docker ps, beside ${singlePorts} single ports`, await engine.time(['ps']));
     },
   },
   {

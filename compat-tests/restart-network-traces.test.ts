@@ -23,7 +23,7 @@ async function traces({ netns, root }: Daemon): Promise<readonly string[]> {
   const lines = stdout
     .split('\n')
     // An index and a peer's index, a state that changes by itself, counters, times, policies.
-    .map(line => line.replace(/^\d+: /, '').replace(/@if\d+/g, '@').replace(/ (mtu|qdisc|state|mode) .*/, '').replace(/<[^>]*>/, '').replace(/\[\d+:\d+\]/, '').replace(/counter packets \d+ bytes \d+ ?/, '').trim())
+    .map(line => line.replace(/^\d+: /, '').replace(/@if\d+/g, '@').replace(/ (mtu|qdisc|state|mode) .*/, '').replace(/<[^>]*>/, '').replace(' linkdown', '').replace(/\[\d+:\d+\]/, '').replace(/counter packets \d+ bytes \d+ ?/, '').trim())
     .filter(line => line !== '' && !line.startsWith('#') && !line.startsWith(':FORWARD') && !/type filter hook forward/.test(line) && !line.includes(' fe80::') && !line.startsWith('fe80::') && !line.includes('ff00::'));
   return [...lines, ...mounts, ...namespaces, ...directories].sort();
 }

@@ -49,7 +49,7 @@ async function withForeignEngine(socket: string, work: (engine: Engine) => Promi
 
 async function runTests(engine: Engine): Promise<number> {
   const check = await watchForLeaks(engine);
-  const args = ['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${Number(process.env['COMPAT_TIMEOUT'] ?? 120) * 1000}`, '--test-reporter=spec', ...testFiles()];
+  const args = ['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${Number(process.env['COMPAT_TIMEOUT'] ?? 240) * 1000}`, '--test-reporter=spec', ...testFiles()];
   const tests = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...engineVariables(engine) } });
   const terminate = () => tests.kill();
   process.once('SIGTERM', terminate);

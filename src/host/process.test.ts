@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { now, timeOfMilliseconds } from './clock.ts';
 import { claimControllers } from './prepare.ts';
 import { findProgram } from './program.ts';
@@ -136,7 +137,16 @@ test('a runtime that hangs is given up, and nothing of it is left', async () => 
   );
   assert.deepEqual(fs.readdirSync(path.join(root, 'impatient/processes')), []);
   assert.deepEqual(fs.readdirSync(path.join(root, 'impatient/ends')), []);
-  const lines = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => { try { return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'); } catch { return ''; } });
-  assert.deepEqual(lines.filter((line) => line.includes('/impatient/')), []);
+  const commandOf = (pid: string): string => {
+    try {
+      return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  const left = (): string[] => fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(commandOf).filter((line) => line.includes('/impatient/'));
+  // What was killed takes a moment to go.
+  for (let attempt = 0; attempt < 100 && left().length > 0; attempt++) await pause(20);
+  assert.deepEqual(left(), []);
   impatient.close();
 });

@@ -5,6 +5,7 @@ import type { State } from '../model/state.ts';
 import type { KindOf } from '../operations/operation.ts';
 import { withPorts, type SandboxContext } from '../plan/endpoint.ts';
 import { desiredOf, type Layout } from '../plan/desired.ts';
+import { chosenPorts } from '../plan/ports.ts';
 import { withUpdate } from '../plan/update.ts';
 import type { Ledger } from './ledger.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -47,7 +48,8 @@ export const createPublishing = ({ ledger, lifecycle, layout, sandboxContext, fo
       const updated = next(container);
       if (!container.sandbox) return updated;
       try {
-        return { ...updated, sandbox: withPorts(state, updated, container.sandbox, context) };
+        const sandbox = withPorts(state, updated, container.sandbox, context);
+        return { ...updated, sandbox, chosenPorts: chosenPorts(updated.spec.portRequests, sandbox.ports) };
       } catch (error) {
         throw programmingError(container, context, error);
       }

@@ -10,7 +10,6 @@ import { gatewaysOf } from './gateway.ts';
 import { allocateAddress, isWithin, ownAddresses, takenAddresses } from './ipam.ts';
 import { planLinks } from './links.ts';
 import { planResolver, type ResolvConfSources } from './resolver.ts';
-import { pinnedRequests } from './pinned-ports.ts';
 import { allocatePorts, takenPorts, type PortRange, type Ways } from './ports.ts';
 
 /** Dice and facts for one sandbox. */
@@ -60,11 +59,10 @@ export const withoutEndpoint = (state: State, container: Container, sandbox: San
   withEndpoints(state, container, sandbox, sandbox.endpoints.filter((endpoint) => endpoint.networkId !== networkId), context);
 
 /** The same sandbox with the ports that the container asks for now. What stays published stays at its host port. */
-export const withPorts = (state: State, container: Container, sandbox: Sandbox, context: SandboxContext): Sandbox => {
-  const { spec } = container;
-  const portRequests = pinnedRequests(spec.portRequests, spec.publishAll ? spec.exposedPorts : [], sandbox.ports);
-  return { ...sandbox, ports: portsOf(state, { ...container, spec: { ...spec, portRequests } }, sandbox.endpoints, context) };
-};
+export const withPorts = (state: State, container: Container, sandbox: Sandbox, context: SandboxContext): Sandbox => ({
+  ...sandbox,
+  ports: portsOf(state, { ...container, chosenPorts: sandbox.ports }, sandbox.endpoints, context),
+});
 
 const withEndpoints = (state: State, container: Container, sandbox: Sandbox, endpoints: readonly Endpoint[], context: SandboxContext): Sandbox => {
   const [was, is] = [sandbox.endpoints, endpoints].map((each) => JSON.stringify(publishing(state, each)));

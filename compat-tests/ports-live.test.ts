@@ -101,7 +101,7 @@ describeBerth('ports of a running container', () => {
 const talkless = (port: number) => inHost('timeout', '2', process.execPath, '-e', `require('net').createServer().listen(${port})`);
 
 describeBerth('datagrams', () => {
-  const servers = new Map<string, { kill(): boolean }>();
+  const servers = new Map<string, { readonly pid?: number | undefined; kill(): boolean }>();
   /** A container with a server in its network that answers everything with the container's name: busybox has none for datagrams. */
   const server = async (who: string, ...options: string[]) => {
     await dockerOut('run', '-d', '--name', name(who), ...options, 'busybox', 'sleep', '1000');
@@ -113,6 +113,12 @@ describeBerth('datagrams', () => {
     servers.set(who, execa('nsenter', [`--net=${SandboxKey}`, process.execPath, '-e', script], { reject: false, stdin: 'ignore', env: { NODE_TEST_CONTEXT: undefined } }));
   };
 
+  const addressesOf = async (who: string) => {
+    const pid = servers.get(who)!.pid!;
+    const { stdout } = await execa('nsenter', ['-t', `${pid}`, '-n', 'ip', '-o', '-4', 'address']);
+    return stdout.split('\n').filter(line => line !== '' && !line.includes('127.0.0.1'));
+  };
+
   test('whoever goes on sending reaches the container that has the port now', async () => {
     await server('one', '-p', '21450:9000/udp');
     const talking = talk(engine.clientNetns, 'udp', hostAddress, 21450);
@@ -120,8 +126,10 @@ describeBerth('datagrams', () => {
     try {
       await reaches('one');
       // It comes back with another address.
-      servers.get('one')!.kill();
       await dockerOut('stop', '-t', '0', name('one'));
+      // Its namespace goes on, for the server is in it; but it has no way to anybody, nor the address that is given away now.
+      await eventually(async () => assert.deepEqual(await addressesOf('one'), []), { seconds: 10 });
+      servers.get('one')!.kill();
       await server('between');
       await dockerOut('start', name('one'));
       await answering('one');

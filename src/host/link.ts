@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import type { Step } from './step.ts';
 import { writeSysctl } from './sysctl.ts';
 import type { HostObject, KindOf, Operation } from '../operations/operation.ts';
-import { addAddress, addBridge, addRoute, addSubnetRoute, addVeth, deleteLink, deleteRoute, joinBridge, netlink, setHairpin, setUp, type Message } from './netlink.ts';
+import { addAddress, addBridge, addRoute, addSubnetRoute, addVeth, deleteLink, deleteRoute, hasDevice, joinBridge, netlink, setHairpin, setUp, type Message } from './netlink.ts';
 
 type LinkObject = KindOf<'bridge'> | KindOf<'veth'> | KindOf<'sysctl'> | KindOf<'address'> | KindOf<'route'> | KindOf<'netns'> | KindOf<'hairpin'>;
 export type LinkOperation = Operation & { readonly object: LinkObject };
@@ -27,6 +27,7 @@ const apply = async (operations: readonly LinkOperation[], step: Step, mending: 
   const doomed = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'netns' ? [object.path] : [])));
   const goneDevices = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [`${object.netns} ${object.device}`] : [])));
   const goneVeths = new Set(operations.flatMap(({ action, object }) => (action === 'remove' && object.kind === 'veth' ? [object.name] : [])));
+  const left: string[] = [];
   const onHost: (() => Message | undefined)[] = [];
   const inside = new Map<string, (() => Message | undefined)[]>();
   const into = (netns: string, build: () => Message | undefined): void => {
@@ -61,6 +62,7 @@ const apply = async (operations: readonly LinkOperation[], step: Step, mending: 
           into(object.netns, () => writeSysctl(`net.ipv6.conf.${object.device}.disable_ipv6`, object.ipv6 ? '0' : '1'));
           into(object.netns, () => setUp(object.device));
         } else if (!doomed.has(object.netns)) onHost.push(() => deleteLink(object.name));
+        else left.push(object.name);
         break;
       case 'hairpin':
         if (add) onHost.push(() => setHairpin(object.veth, true));
@@ -86,5 +88,16 @@ const apply = async (operations: readonly LinkOperation[], step: Step, mending: 
     await Promise.all([...inside].map(([netns, builds]) => step('links in a namespace', () => netlink(netns, () => builds.flatMap((build) => build() ?? [])))));
   } finally {
     for (const fd of opened.values()) fs.closeSync(fd);
+    if (left.length > 0) setTimeout(() => endLeft(left), LEFT_MS).unref();
   }
 };
+
+/**
+ * A namespace lives on while some process of the host's is in it (`nsenter`, a capture), and with it the veth and the address that
+ * somebody else may be given next.
+ */
+const endLeft = (veths: readonly string[]): void => {
+  for (const veth of veths) if (hasDevice(veth)) void netlink(undefined, () => [deleteLink(veth)]).catch(() => {});
+};
+
+const LEFT_MS = 200;

@@ -119,6 +119,13 @@ describe('the host\'s iptables are the legacy ones', () => {
     assert.doesNotMatch(await at(daemon.netns, 'iptables-nft-save'), /DOCKER/);
   });
 
+  test('what is flushed comes back', async () => {
+    const rules = async () => (await at(daemon.netns, 'iptables-legacy-save')).split('\n').filter(line => line.startsWith('-A')).join('\n');
+    const before = await rules();
+    for (const table of ['filter', 'nat', 'raw']) await at(daemon.netns, 'iptables-legacy', '-t', table, '-F');
+    await eventually(async () => assert.equal(await rules(), before), { seconds: 5 });
+  });
+
   test('networks are apart, and a restart finds its rules as they should be', async () => {
     const docker = dockerOf(daemon);
     const address = await docker('inspect', '-f', '{{.NetworkSettings.Networks.bridge.IPAddress}}', 'web');
@@ -149,5 +156,15 @@ describe('--iptables=false', () => {
       assert.equal(await curl(netns, `http://127.0.0.1:${port}/`), 'here');
       for (const container of ['web', 'near', 'far']) assert.equal(await wget(daemon, container, `http://${hostAddress}:${port}/`), 'here');
     }
+  });
+
+  test('rules of others are nobody\'s to mend; a bridge is', async () => {
+    const { netns } = daemon;
+    const saved = async () => (await at(netns, 'iptables-save')).split('\n').filter(line => !line.startsWith('#'));
+    for (const rule of ['-N DOCKER', '-A DOCKER -p tcp --dport 1 -j ACCEPT', '-A FORWARD -j DOCKER', '-F DOCKER']) await at(netns, 'iptables', ...rule.split(' '));
+    const before = await saved();
+    await at(netns, 'ip', 'link', 'set', 'docker0', 'down');
+    await eventually(async () => assert.match(await at(netns, 'ip', 'link', 'show', 'docker0'), /[<,]UP[,>]/), { seconds: 5 });
+    assert.deepEqual(await saved(), before);
   });
 });

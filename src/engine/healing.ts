@@ -39,8 +39,12 @@ type News = {
 
 /** Milliseconds until those are looked at again that are just being changed, and those that could not be mended. */
 const [AGAIN, AFTER_FAILURE] = [500, 1000];
+/** Milliseconds after its beginning at which a daemon looks at all of it: what happened before, nobody has told. */
+const FIRST = 2000;
 /** What is mended together is told together. */
 const TELL = 20;
+/** So many things that were mended are remembered, and for so many milliseconds at least. */
+const [REMEMBERED, FORGOTTEN] = [500, 300_000];
 
 /**
  * Mends, while the daemon runs, what others take from the host: rules, chains, bridges, their addresses and routes, veths. What is
@@ -63,6 +67,7 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
   const remember = (thing: string): Patience => {
     const after = afterMending(patience.get(thing), now());
     patience.set(thing, after);
+    if (patience.size > REMEMBERED) for (const [other, { last }] of patience) if (now() - last > FORGOTTEN) patience.delete(other);
     return after;
   };
 
@@ -153,6 +158,7 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
         for (const family of news.families) looks.news(family);
         if (news.lost || mayConcern(ledger.state, news.links, news.bare)) looks.news('links');
       });
+      for (const what of [...families, 'links'] as const) looks.again(what, FIRST);
     },
   };
 };

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import type { Family } from '../model/network.ts';
 import { run, type Child } from './command.ts';
 import { linkIn, routeIn, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWLINK, type LinkState } from './host-links.ts';
@@ -29,7 +30,7 @@ export type Watch = {
  * something, and when there is nothing, nothing is done. Tables of iptables-legacy are looked at, for want of such news.
  */
 export const createWatch = (concerns: (family: Family, table: string, chain: string) => boolean): Watch => {
-  const own = new Set([process.pid]);
+  const own = new Set<number>();
   let drain = (): void => {};
   return {
     began(tool) {
@@ -86,7 +87,7 @@ const createRuleReader = (families: readonly Family[], own: ReadonlySet<number>,
     const what = type & 0xff;
     if (what === NFT_MSG_NEWGEN) {
       const by = attributesOf(body, 4).get(GENERATION_PID)?.readUInt32BE(0) ?? 0;
-      if (!own.has(by)) for (const family of touched) found.add(family);
+      if (!sameNumbers || !(own.has(by) || isThread(by))) for (const family of touched) found.add(family);
       touched.clear();
       return;
     }
@@ -99,6 +100,12 @@ const createRuleReader = (families: readonly Family[], own: ReadonlySet<number>,
     if (what === NFT_MSG_DELTABLE || concerns(family, textIn(attributes.get(TABLE_NAME)), chain)) touched.add(family);
   };
 };
+
+/** It tells by the numbers of the machine's first process namespace; in another, they may be anybody's here. */
+const sameNumbers = fs.readlinkSync('/proc/self/ns/pid') === 'pid:[4026531836]';
+
+/** What this process does itself, it does on threads of its own; the kernel tells which. */
+const isThread = (id: number): boolean => fs.existsSync(`/proc/self/task/${id}`);
 
 const readLink = ({ type, body }: NetlinkMessage, heard: { readonly links: Map<string, LinkState | undefined>; readonly bare: Set<string> }): void => {
   if (type === RTM_NEWLINK || type === RTM_DELLINK) {

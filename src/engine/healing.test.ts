@@ -22,6 +22,7 @@ const world = () => {
   let told: Parameters<HealingHost['watch']>[1] = () => {};
   let remedy: Parameters<HealingHost['firewall']['heal']>[0] = () => undefined;
   let bridge = true;
+  let [attempts, broken] = [0, false];
   let held: Promise<void> = Promise.resolve();
   const kept = keptRuleset();
   kept.become(new Map([['nat DOCKER', ['-i docker0 -j RETURN']]]), []);
@@ -38,6 +39,8 @@ const world = () => {
     firewall: {
       heal: (given) => void (remedy = given),
       async mend(family) {
+        attempts += 1;
+        if (broken) throw new Error('no such table');
         const wanted = remedy(family, tables, kept);
         if (!wanted) return;
         for (const [key, rules] of wanted.chains) tables.set(key, [...rules]);
@@ -65,6 +68,8 @@ const world = () => {
   }).begin();
   return {
     said, done, events, ledger, tables,
+    breakTool: () => void (broken = true),
+    tries: () => attempts,
     losesBridge() {
       bridge = false;
       told({ ...nothing, links: new Map([['docker0', undefined]]) });
@@ -133,6 +138,16 @@ test('what is being changed is mended when that is done', async () => {
   await change;
   await until(() => done.length > 0);
   assert.deepEqual(done, ['bridge docker0 172.17.0.1/16', LOCALNET]);
+});
+
+test('what cannot be mended is tried ever more rarely, and said a few times', async () => {
+  const { breakTool, losesRules, said, tries } = world();
+  breakTool();
+  losesRules();
+  await until(() => tries() >= 4);
+  await pause(1500);
+  assert.equal(tries(), 4);
+  assert.deepEqual(said, Array(3).fill('cannot mend rules of ipv4: no such table'));
 });
 
 test('who goes on is told of once, and then not answered at once any more', async () => {

@@ -84,8 +84,9 @@ export const createHealing = ({ ledger, host, layout, families, events, identity
     }, TELL).unref();
   };
   const failed = (thing: string, what: Family | 'links', error: unknown): void => {
-    if (!hasGivenUp(remember(`failing ${thing}`))) log(`cannot mend ${thing}: ${messageOf(error)}`);
-    looks.again(what, AFTER_FAILURE);
+    const after = remember(`failing ${thing}`);
+    if (!hasGivenUp(after)) log(`cannot mend ${thing}: ${messageOf(error)}`);
+    looks.again(what, Math.max(AFTER_FAILURE, waitBefore(after, now())));
   };
   /** Whether its time has come; if not, it is looked at then. */
   const isTime = (thing: string, what: Family | 'links'): boolean => {

@@ -37,7 +37,7 @@ const device = async (name: string) => {
 
 /** The host's network, but for what the kernel counts and numbers, and addresses that it makes up. */
 const picture = async () => {
-  const said = await onHost('iptables-save; ip6tables-save; ip -o -d link | grep -o "^[^@]*@\\|master [^ ]*\\|state UP"; ip -br address; ip route; ip -6 route show table main');
+  const said = await onHost('iptables-save; ip6tables-save; ip -o -d link | grep -o "^[^@]*@\\|master [^ ]*\\|state UP\\|hairpin on"; cat /proc/sys/net/ipv4/conf/*/route_localnet; ip -br address; ip route; ip -6 route show table main');
   return said.split('\n').filter(line => !line.startsWith('#')).map(line => line.replace(/\[\d+:\d+\]|@if\d+|fe80::\S+|^\d+: |linkdown| +$/g, '').trim()).sort();
 };
 const mended = async (before: readonly string[]) => {

@@ -46,8 +46,7 @@ export const createExecutor = ({ iptables, ownTable, hostPorts, places, resolver
     const ports = datagramPorts(operations);
     if (ports.length === 0) return;
     step('flows', () => forgetFlows(ports, 'elsewhere'));
-    // What we carried over before there was a rule may be answered in between, and the kernel takes all that follows for more of it.
-    for (const milliseconds of ANSWERED_BY) setTimeout(() => forgetFlows(ports, 'elsewhere'), milliseconds).unref();
+    ports.forEach(hostPorts.open);
   };
 
   /** Once no rule leads there any more. */
@@ -150,9 +149,6 @@ const split = (operations: readonly Operation[]): [Operation[], Operation[]] => 
   operations.filter(({ action }) => action === 'remove'),
   operations.filter(({ action }) => action === 'add'),
 ];
-
-/** In step with nobody who sends at intervals. */
-const ANSWERED_BY = [37, 211, 1009];
 
 /** Whoever sends datagrams has no connection that would end. */
 const datagramPorts = (operations: readonly Operation[]): KindOf<'host-port'>[] =>

@@ -22,14 +22,22 @@ export class HostPortError extends Error {
 
 const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
-export type HostPorts = { put(object: HostPort): Promise<void>; drop(object: HostPort): Promise<void> };
+export type HostPorts = {
+  put(object: HostPort): Promise<void>;
+  /** The rules that lead to it are there. */
+  open(object: HostPort): void;
+  drop(object: HostPort): Promise<void>;
+};
+
+/** Lets go of a port. */
+type Held = (() => void) & { readonly open?: () => void };
 
 /**
  * Holds the published ports on the host: nobody else can take them, and what no DNAT rule catches (IPv6 to a container without,
  * ::1, a container of another network calling the host's address; without rules, everything) is carried from here.
  */
 export const createHostPorts = (): HostPorts => {
-  const held = new Map<string, () => void>();
+  const held = new Map<string, Held>();
   const keyOf = ({ protocol, hostAddress, hostPort }: HostPort): string => `${protocol} ${hostAddress} ${hostPort}`;
   return {
     async put(object) {
@@ -40,6 +48,7 @@ export const createHostPorts = (): HostPorts => {
       const hold = object.count === undefined ? alone : together;
       held.set(key, await hold(object));
     },
+    open: (object) => held.get(keyOf(object))?.open?.(),
     async drop(object) {
       held.get(keyOf(object))?.();
       held.delete(keyOf(object));
@@ -126,7 +135,14 @@ const holdTcp = (object: HostPort): Promise<() => void> =>
 /** How long an answer may take: as conntrack's for UDP that was answered once. */
 const UDP_IDLE_MS = 90_000;
 
-const holdUdp = (object: HostPort): Promise<() => void> =>
+/** Milliseconds, in which what came before the rules has been read. */
+const OPENING_MS = 20;
+
+/**
+ * Deaf until it is opened: once we had answered somebody, the kernel would take all that he sends for more of the same, and never
+ * ask the rules.
+ */
+const holdUdp = (object: HostPort): Promise<Held> =>
   new Promise((resolve, reject) => {
     const family = object.hostAddress.includes(':') ? 'udp6' : 'udp4';
     const socket = dgram.createSocket(family === 'udp6' ? { type: family, ipv6Only: true } : { type: family });
@@ -151,17 +167,21 @@ const holdUdp = (object: HostPort): Promise<() => void> =>
       clients.set(key, { upstream, port: object.port + meant - object.hostPort, timer: setTimeout(() => forget(key), UDP_IDLE_MS).unref() });
       return clients.get(key)!;
     };
+    let deaf = object.count === undefined;
+    const open = (): void => void setTimeout(() => setImmediate(() => (deaf = false)), OPENING_MS).unref();
     socket.on('message', (message, from) => {
+      if (deaf) return;
       const { upstream, port } = clientOf(`${from.address} ${from.port}`, from);
       upstream.send(message, port, object.address);
     });
     socket.once('error', (error) => reject(new HostPortError(object, why(error), error)));
     socket.bind({ address: object.hostAddress, port: object.hostPort, exclusive: true }, () => {
       socket.removeAllListeners('error').on('error', () => {});
-      resolve(() => {
+      const close = (): void => {
         socket.close();
         for (const key of [...clients.keys()]) forget(key);
-      });
+      };
+      resolve(Object.assign(close, { open }));
     });
   });
 

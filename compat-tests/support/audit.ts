@@ -94,15 +94,15 @@ const bridgeFaults = ({ Id, Name, IPAM }: any, bridge: Link | undefined): readon
 
 const containerOf = ({ Id, State, NetworkSettings }: any): Container => ({
   id: Id,
-  running: State.Running,
+  running: State.Running && !State.Restarting,
   netns: NetworkSettings.SandboxKey,
-  addresses: State.Running ? Object.values<any>(NetworkSettings.Networks).map(({ IPAddress }) => IPAddress).filter(address => address !== '') : [],
+  addresses: State.Running && !State.Restarting ? Object.values<any>(NetworkSettings.Networks).map(({ IPAddress }) => IPAddress).filter(address => address !== '') : [],
   ports: portsAt(State, NetworkSettings, address => !address.includes(':')),
   loopbackPorts: portsAt(State, NetworkSettings, address => address === '0.0.0.0' || address.startsWith('127.')),
 });
 
-const portsAt = ({ Running }: any, { Ports }: any, wanted: (address: string) => boolean): readonly number[] =>
-  Running ? Object.values<any>(Ports ?? {}).flatMap(bindings => (bindings ?? []).filter(({ HostIp }: any) => wanted(HostIp)).map(({ HostPort }: any) => Number(HostPort))) : [];
+const portsAt = ({ Running, Restarting }: any, { Ports }: any, wanted: (address: string) => boolean): readonly number[] =>
+  Running && !Restarting ? Object.values<any>(Ports ?? {}).flatMap(bindings => (bindings ?? []).filter(({ HostIp }: any) => wanted(HostIp)).map(({ HostPort }: any) => Number(HostPort))) : [];
 
 /** Names under overlay2 that some image has. */
 const imageLayers = async (ask: (path: string) => Promise<any>): Promise<readonly string[]> => {

@@ -27,6 +27,7 @@ test('what is wrong at start', () => {
   assert.equal(fault({ 'max-file': '0' }), 'max-file cannot be less than 1');
   assert.equal(fault({ 'max-size': '1k', compress: 'true' }), 'compress cannot be true when max-file is less than 2 or max-size is not set');
   assert.equal(fault({ 'max-size': '1k', 'max-file': '2', compress: 'true' }), undefined);
+  assert.equal(logFault(log('local', { compress: 'perhaps' })), 'error reading compress log option: strconv.ParseBool: parsing "perhaps": invalid syntax');
 });
 
 test('details', () => {

@@ -34,8 +34,10 @@ export const logFault = ({ driver, options }: Log): string | undefined => {
   if (!/^[+-]?\d+$/.test(files)) return `strconv.Atoi: parsing ${JSON.stringify(files)}: invalid syntax`;
   if (Number(files) < 1) return 'max-file cannot be less than 1';
   const { compress } = options;
-  if (compress === undefined || driver !== 'json-file') return undefined;
-  if (!/^(1|0|t|f|true|false)$/i.test(compress)) return `strconv.ParseBool: parsing ${JSON.stringify(compress)}: invalid syntax`;
+  if (compress === undefined) return undefined;
+  const misread = /^(1|0|t|f|true|false)$/i.test(compress) ? undefined : `strconv.ParseBool: parsing ${JSON.stringify(compress)}: invalid syntax`;
+  if (driver === 'local') return misread && `error reading compress log option: ${misread}`;
+  if (misread) return misread;
   return /^(1|t|true)$/i.test(compress) && (Number(files) < 2 || size === undefined)
     ? 'compress cannot be true when max-file is less than 2 or max-size is not set'
     : undefined;

@@ -28,7 +28,9 @@ const asked = new WeakMap<IncomingMessage, number>();
  * also take `/volumes`. False: the version is not served, and the answer has gone out.
  */
 export const takeVersion = (req: IncomingMessage, refuse: (refusal: VersionRefusal) => void): boolean => {
-  const url = req.url ?? '/';
+  // Who speaks as to a proxy names the host too.
+  const url = (req.url ?? '/').replace(/^https?:\/\/[^/?]*(?=\/)/i, '');
+  req.url = url;
   const match = PREFIX.exec(url);
   if (match?.[1] !== undefined) {
     const minor = minorOf(match[1]);

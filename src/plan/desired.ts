@@ -160,7 +160,7 @@ const longRange =
 const LONG_RANGE = 16;
 
 /** The container's root file system: its own layer above those of the image. */
-export const overlayOf = (layout: Layout, container: Container): Extract<HostObject, { kind: 'overlay' }> => {
+export const overlayOf = (layout: Layout, container: Pick<Container, 'id' | 'chainIds'>): Extract<HostObject, { kind: 'overlay' }> => {
   const own = overlayPath(layout, container.id);
   return {
     kind: 'overlay',
@@ -169,4 +169,11 @@ export const overlayOf = (layout: Layout, container: Container): Extract<HostObj
     work: `${own}/work`,
     merged: `${own}/merged`,
   };
+};
+
+/** Where a step of a build that runs nothing writes, above an image's layers; no container has this id. */
+export const stepOverlay = (layout: Layout, id: string, chainIds: readonly string[]): Extract<HostObject, { kind: 'overlay' }> => {
+  const overlay = overlayOf(layout, { id, chainIds });
+  // There has to be something beneath, even where there is no image.
+  return { ...overlay, lower: chainIds.length === 0 ? overlay.lower : overlay.lower.slice(1) };
 };

@@ -5,12 +5,12 @@ import { invalid } from '../model/errors.ts';
  * `${name}`, and with a colon or without `${name:-other}`, `${name:+other}`, `${name:?message}`, and the patterns
  * `${name#start}`, `${name%end}`.
  */
-export const expand = (word: string, variables: ReadonlyMap<string, string>): string => read(word, variables).text;
+export const expand = (word: string, variables: ReadonlyMap<string, string>, escape = '\\'): string => read(word, variables, escape).text;
 
 /** The same, split where blanks come from outside quotes: a variable may bring several words. */
-export const expandWords = (word: string, variables: ReadonlyMap<string, string>): string[] => read(word, variables).words;
+export const expandWords = (word: string, variables: ReadonlyMap<string, string>, escape = '\\'): string[] => read(word, variables, escape).words;
 
-const read = (word: string, variables: ReadonlyMap<string, string>): { text: string; words: string[] } => {
+const read = (word: string, variables: ReadonlyMap<string, string>, escape: string): { text: string; words: string[] } => {
   const fail = (problem: string) => invalid(`failed to process ${JSON.stringify(word)}: ${problem}`);
   let at = 0;
   let text = '';
@@ -50,7 +50,7 @@ const read = (word: string, variables: ReadonlyMap<string, string>): { text: str
       }
       const next = word[at + 1];
       if (char === '$') piece += variable();
-      else if (char === '\\' && next !== undefined && '"$\\'.includes(next)) {
+      else if (char === escape && next !== undefined && `"$${escape}`.includes(next)) {
         piece += next;
         at += 2;
       } else {
@@ -67,7 +67,8 @@ const read = (word: string, variables: ReadonlyMap<string, string>): { text: str
       return name === '' ? '$' : (variables.get(name) ?? '');
     }
     at += 1;
-    if (word[at] === '}' || word[at] === undefined) throw fail('syntax error: bad substitution');
+    if (word[at] === undefined) throw fail(`syntax error: missing '}'`);
+    if (word[at] === '}') throw fail('syntax error: bad substitution');
     const name = nameHere();
     const value = variables.get(name);
     if (word[at] === '}') {
@@ -114,7 +115,7 @@ const read = (word: string, variables: ReadonlyMap<string, string>): { text: str
     if (char === '"') return doubleQuoted();
     if (char === '$') return variable();
     at += 1;
-    if (char !== '\\') return char;
+    if (char !== escape) return char;
     const next = word[at] ?? '';
     at += 1;
     return next;

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Family, HostObject, KindOf, Operation } from '../operations/operation.ts';
 import { OWN_TABLE } from '../operations/own-table.ts';
+import { createBuildFiles } from './build-files.ts';
 import { changesOf } from './changes.ts';
 import { now, timeOfMilliseconds } from './clock.ts';
 import { forgetFlows } from './conntrack.ts';
@@ -85,6 +86,7 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
       places.visit(wishes.map((wish) => (wish.kind === 'directory' ? { directory: wish.path, mount: undefined } : placeOf(wish)))),
     pathExists: (at: string) => fs.existsSync(at),
     sizeOf,
+    buildFiles: createBuildFiles({ dataRoot }),
     openTree,
     changesOf,
     copyUp,

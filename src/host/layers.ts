@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readFile, readdir, realpath, rename, rm, writeFile 
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { EngineError, messageOf, systemError } from '../model/errors.ts';
+import { BUILD_PREFIX } from './build-files.ts';
 import { stream } from './command.ts';
 import { decompressed } from './compression.ts';
 import { layerOf } from './layer-changes.ts';
@@ -170,7 +171,7 @@ export const createLayers = ({ dataRoot }: { readonly dataRoot: string }) => {
 };
 
 /** What we make under DATA_ROOT/tmp. The archive's name is seen in error messages. */
-const PREFIXES = { layer: 'layer-', archive: 'docker-import-', removed: 'removed-', registry: REGISTRY_PREFIX };
+const PREFIXES = { layer: 'layer-', archive: 'docker-import-', removed: 'removed-', registry: REGISTRY_PREFIX, build: BUILD_PREFIX };
 
 /** Fills `directory` with `diff`, `recipe.gz` and `tar.json`. The digest is of the tar as it is without compression. */
 const unpackInto = async (directory: string, tar: Readable, moved: () => void): Promise<{ diffId: string; size: number }> => {

@@ -120,8 +120,8 @@ export const scanTar = (listener: TarListener): TarScan => {
       }
     },
     end() {
-      // A tar may end without its two empty blocks, but not within an entry.
-      if (have > 0 || (state !== 'header' && state !== 'trailer') || blocks.length > 0) throw new Error('unexpected EOF');
+      // A tar may end without its two empty blocks, and even without what fills up the last one, but not within an entry.
+      if (have > 0 || !['header', 'padding', 'trailer'].includes(state) || blocks.length > 0) throw new Error('unexpected EOF');
     },
   };
 };

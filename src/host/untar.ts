@@ -16,6 +16,8 @@ export type UntarOptions = {
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   /** The directory itself takes its owner, mode and time from the tar, if that has it. */
   readonly ofRoot?: boolean;
+  /** No file runs as its owner: the set-uid and set-gid bits stay behind. */
+  readonly plain?: boolean;
 };
 
 /**
@@ -71,7 +73,7 @@ const keptOpen = (stream: Readable): AsyncIterable<Buffer> => stream.iterator({ 
 /** Below this many bytes a write is not worth leaving the thread for. */
 const SMALL_WRITE = 16 * 1024;
 
-const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false }: UntarOptions, ahead: WorkAhead) => {
+const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false, plain = false }: UntarOptions, ahead: WorkAhead) => {
   /** The directory last written to: most entries come one after the other. */
   let parent: { readonly path: string; readonly fd: number } | undefined;
   let file: OpenFile | undefined;
@@ -111,7 +113,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
       if (holes) fs.ftruncateSync(fd, holes.size);
       fs.fchownSync(fd, owner?.uid ?? header.uid, owner?.gid ?? header.gid);
       // After the owner, whose change takes the set-uid bit away.
-      fs.fchmodSync(fd, header.mode & 0o7777);
+      fs.fchmodSync(fd, header.mode & (plain ? 0o1777 : 0o7777));
       setAttributes(path, header);
       fs.futimesSync(fd, time(header), time(header));
     } finally {

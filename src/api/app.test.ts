@@ -49,7 +49,7 @@ test('ping', async () => {
   const { headers, text } = await request(app({})).get('/_ping').expect(200);
   assert.equal(text, 'OK');
   assert.equal(headers['content-type'], 'text/plain; charset=utf-8');
-  assert.equal(headers['builder-version'], '2');
+  assert.equal(headers['builder-version'], '1');
   assert.equal(headers['cache-control'], 'no-cache, no-store, must-revalidate');
   assert.equal(headers['swarm'], 'inactive');
   await request(app({})).head('/_ping').expect(200).expect('content-length', '0');
@@ -266,7 +266,7 @@ test('pull, push and login: who asks for what, and how it went', async () => {
   assert.deepEqual(text.trim().split('\r\n'), [
     '{"status":"Pulling from a","id":"1"}',
     '{"status":"Pulling fs layer","progressDetail":{},"id":"b"}',
-    `{"status":"Downloading","progressDetail":{"current":1500000,"total":3000000},"progress":"[${'='.repeat(25)}>${' '.repeat(25)}]    1.5MB/3MB","id":"b"}`,
+    `{"status":"Downloading","progressDetail":{"current":1500000,"total":3000000},"progress":"[${'='.repeat(25)}\\u003e${' '.repeat(25)}]    1.5MB/3MB","id":"b"}`,
     '{"errorDetail":{"message":"connection reset"},"error":"connection reset"}',
   ]);
   const digest = `sha256:${'0'.repeat(64)}`;
@@ -307,7 +307,7 @@ test('archives: the stat as a header, the path that must be there', async () => 
 test('not served yet: told so, after the container has been found', async () => {
   const server = app({ containers: { find: (ref) => { throw notFound(`No such container: ${ref}`); } } });
   await request(server).get('/v1.50/containers/nosuch/stats?stream=0').expect(404, { message: 'No such container: nosuch' });
-  await request(server).post('/v1.50/build').expect(501, { message: 'building images is not implemented by berth yet' });
+  await request(server).post('/v1.50/build?version=2').expect(501, { message: 'building with BuildKit is not implemented by berth: use the classic builder (DOCKER_BUILDKIT=0)' });
   await request(server).get('/v1.50/nodes').expect(503, {
     message: 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
   });

@@ -6,6 +6,7 @@ import { archiveRoutes } from './archive.ts';
 import { attachHijack, attachRoutes } from './attach.ts';
 import { attachWebsocket, attachWebsocketRoutes } from './attach-websocket.ts';
 import { buildkitHijack, buildkitRoutes } from './buildkit.ts';
+import { buildRoutes } from './build.ts';
 import type { ContainerDefaults } from './container-create.ts';
 import { limitConnections, type Patience } from './connections.ts';
 import { containerRoutes } from './containers.ts';
@@ -60,6 +61,7 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience 
     volumeRoutes(engine),
     volumeArchiveRoutes(engine),
     imageRoutes(engine, dataRoot),
+    buildRoutes(engine, defaults),
     registryRoutes(engine),
     eventRoutes(engine),
     systemRoutes(engine, dataRoot),

@@ -21,6 +21,22 @@ export const pushCredentials = async (req: IncomingMessage): Promise<Credentials
   return parseCredentials(await readJson(req));
 };
 
+/** Of a build's X-Registry-Config header: those of every registry that the client knows, by its address. */
+export const buildCredentials = ({ headers }: IncomingMessage): ((domain: string) => Credentials | undefined) => {
+  const header = headers['x-registry-config'];
+  let known: Readonly<Record<string, unknown>> = {};
+  try {
+    known = JSON.parse(Buffer.from(typeof header === 'string' ? header : '', 'base64url').toString()) as typeof known;
+  } catch {
+    // What can not be read is nobody's.
+  }
+  return (domain) => {
+    const names = domain === 'docker.io' ? ['https://index.docker.io/v1/', 'docker.io'] : [domain, `https://${domain}`, `http://${domain}`];
+    const found = names.map((name) => known?.[name]).find((value) => value !== undefined);
+    return found === undefined ? undefined : parseCredentials(found);
+  };
+};
+
 /** The body of `docker login`: who, and where. */
 export const parseLogin = (body: unknown): { readonly server: string; readonly credentials: Credentials } => ({
   server: textOf(body, 'serveraddress'),

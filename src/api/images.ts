@@ -1,5 +1,6 @@
 import { Router } from 'express';
 import type { Request, Response } from 'express';
+import { CommandFailed } from '../engine/build-run.ts';
 import type { Engine, Images, Progress } from '../engine/services.ts';
 import { invalid, messageOf, notImplemented } from '../model/errors.ts';
 import { parseName, withTag, type NamedReference } from '../model/image-reference.ts';
@@ -27,7 +28,7 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
     const source = text(query, 'fromSrc');
     if (text(query, 'fromImage') !== '') {
       const named = pulledName(text(query, 'fromImage'), text(query, 'tag'));
-      return sendProgress(res, images.pull({ named, platform: text(query, 'platform'), credentials: credentialsOf(req), gone: goneSignal(res) }));
+      return sendProgress(res, images.pull({ named, platform: text(query, 'platform'), credentials: credentialsOf(req), gone: goneSignal(res) }), progressView);
     }
     if (source !== '-') throw notImplemented('importing from a URL is not implemented by berth yet: use docker import -');
     const id = await images.import(req, {
@@ -87,7 +88,7 @@ export const imageRoutes = ({ images }: Engine, dataRoot: string): Router => {
     const tag = text(queryOf(req), 'tag');
     const { domain, path } = parseName(refOf(req));
     const named = { domain, path, tag: undefined, digest: undefined };
-    await sendProgress(res, images.push({ named: tag === '' ? named : withTag(named, tag), credentials: await pushCredentials(req), gone: goneSignal(res) }));
+    await sendProgress(res, images.push({ named: tag === '' ? named : withTag(named, tag), credentials: await pushCredentials(req), gone: goneSignal(res) }), progressView);
   });
 
   router.delete('/images/*name', async (req, res) => {
@@ -130,25 +131,29 @@ const pulledName = (name: string, tag: string): NamedReference => {
 };
 
 /** Until the first line an error is still an error's answer; after it, the stream's last line. */
-const sendProgress = async (res: Response, lines: AsyncIterable<Progress>): Promise<void> => {
+export const sendProgress = async <T>(res: Response, lines: AsyncIterable<T>, view: (each: T) => Json): Promise<void> => {
   const gone = goneSignal(res);
   const source = lines[Symbol.asyncIterator]();
   let next = await source.next();
   res.writeHead(200, { 'Content-Type': 'application/json' });
   try {
     for (; !next.done; next = await source.next())
-      if (!(await writeTo(res, line(progressView(next.value)), gone))) return void (await source.return?.());
+      if (!(await writeTo(res, line(view(next.value)), gone))) return void (await source.return?.());
   } catch (error) {
     res.write(line(failureView(error)));
   }
   res.end();
 };
 
-const failureView = (error: unknown): Json => ({ errorDetail: { message: messageOf(error) }, error: messageOf(error) });
+const failureView = (error: unknown): Json => ({
+  errorDetail: { ...(error instanceof CommandFailed ? { code: error.exitCode } : {}), message: messageOf(error) },
+  error: messageOf(error),
+});
 
-const line = (value: Json): string => `${JSON.stringify(value)}\r\n`;
+/** As Go's encoder writes it, which lets no markup through. */
+const line = (value: Json): string => `${JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)}\r\n`;
 
-const progressView = (progress: Progress): Json => {
+export const progressView = (progress: Progress): Json => {
   if ('stream' in progress) return progress;
   if ('aux' in progress) {
     const { tag, digest, size } = progress.aux;

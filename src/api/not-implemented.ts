@@ -12,11 +12,6 @@ export const notImplementedRoutes = (): Router => {
       throw notImplemented('This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it.');
     });
   }
-  for (const [method, path, what] of OTHERS) {
-    router[method](path, () => {
-      throw notImplemented(`${what} is not implemented by berth yet`);
-    });
-  }
   return router;
 };
 
@@ -24,9 +19,4 @@ const CHECKPOINTS: readonly (readonly [Method, string])[] = [
   ['get', '/containers/:ref/checkpoints'],
   ['post', '/containers/:ref/checkpoints'],
   ['delete', '/containers/:ref/checkpoints/:checkpoint'],
-];
-
-const OTHERS: readonly (readonly [Method, string, string])[] = [
-  ['post', '/build', 'building images'],
-  ['post', '/build/cancel', 'building images'],
 ];

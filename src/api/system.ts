@@ -68,7 +68,8 @@ export const systemRoutes = (engine: Engine, dataRoot: string): Router => {
 
 const sendPing = (res: Response, body: string): void => {
   res.writeHead(200, {
-    'Builder-Version': '2',
+    // The classic builder: clients that can choose should not ask for BuildKit.
+    'Builder-Version': '1',
     'Cache-Control': 'no-cache, no-store, must-revalidate',
     Pragma: 'no-cache',
     Swarm: 'inactive',

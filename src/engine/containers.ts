@@ -88,6 +88,7 @@ export const createContainers = (parts: ContainersParts): Containers => {
         spec,
         asked: shown,
         mounts,
+        ...(request.temporary ? { temporary: true } : {}),
         sandbox: undefined,
         state: NEW,
       };

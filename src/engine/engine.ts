@@ -11,6 +11,9 @@ import { lookupName } from '../plan/names.ts';
 import type { AddressPool, TakenRange } from '../plan/subnets.ts';
 import type { Machine } from '../plan/oci-spec.ts';
 import { createArchives, type ArchivesParts, type Tree } from './archives.ts';
+import { createBuilds } from './build.ts';
+import type { BuildFiles } from './build-files.ts';
+import { createBuildRuns } from './build-run.ts';
 import { createConnections } from './connections.ts';
 import { createContainers } from './containers.ts';
 import { containerEvents } from './container-events.ts';
@@ -83,6 +86,7 @@ export type EngineHost = Omit<Host, 'sizes'> &
     isForwarding(family: Family): boolean;
     forwardPackets(family: Family): void;
     ephemeralPorts(): { readonly first: number; readonly last: number };
+    readonly buildFiles: BuildFiles;
     openTree(rootfs: string, mounts: readonly ViewMount[], layers?: readonly string[]): Tree;
     changesOf(upper: string, lower: readonly string[]): ReturnType<ArchivesParts['changes']>;
     copyUp(rootfs: string, destination: string, mountpoint: string): Promise<void>;
@@ -134,6 +138,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
   };
   const visits = createVisits({ host, layout, state: () => ledger.state });
   const prepare = createPrepare({ host: { ...host, machine: parts.machine }, layout, dns: parts.dns, hostGateway: parts.network.hostGateway });
+  const upper = (id: string): string => `${layout.dataRoot}/overlay2/${id}/diff`;
   const images = createImages({
     ledger,
     layers,
@@ -142,7 +147,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     now: () => host.now(),
     architecture: parts.machine.arch,
     dockerVersion: '28.5.2',
-    upper: (id) => `${layout.dataRoot}/overlay2/${id}/diff`,
+    upper,
     async freeze(container) {
       await host.processes.pause(container.id, container.spec.runtime);
       emit(container, 'pause');
@@ -222,37 +227,41 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
     id: () => hex(32),
   });
 
+  const containers = createContainers({
+    ledger,
+    host: { ...host, sizes },
+    events,
+    images,
+    lifecycle,
+    dataRoot: layout.dataRoot,
+    architecture: parts.machine.arch,
+    hex,
+    publish: createPublishing({ ledger, lifecycle, layout, sandboxContext, forgetFlows: host.forgetFlows }),
+    execIds: execs.idsOf,
+    checkSpec(spec) {
+      prepare.check(spec);
+      checkEndpoints(ledger.state, spec);
+      checkLinks(spec, find);
+    },
+    async fillVolumes(container) {
+      const { lower } = overlayOf(layout, container);
+      const empty = container.mounts.filter(({ type, copyUp, destination }) => type === 'volume' && copyUp && host.mayBeIn(lower, destination));
+      if (empty.length === 0) return;
+      await visits.container(container, 'rootfs', async (root) => {
+        for (const { name, destination, source } of empty) {
+          const volume = ledger.state.volumes.get(name);
+          if (volume && host.isBeneath(root, destination)) await visits.volume(volume, () => host.copyUp(root, destination, source)).catch(populateFailed);
+        }
+      });
+    },
+  });
+  const runs = createBuildRuns({ containers, lifecycle, ledger });
+
   const engine: Engine = {
-    containers: createContainers({
-      ledger,
-      host: { ...host, sizes },
-      events,
-      images,
-      lifecycle,
-      dataRoot: layout.dataRoot,
-      architecture: parts.machine.arch,
-      hex,
-      publish: createPublishing({ ledger, lifecycle, layout, sandboxContext, forgetFlows: host.forgetFlows }),
-      execIds: execs.idsOf,
-      checkSpec(spec) {
-        prepare.check(spec);
-        checkEndpoints(ledger.state, spec);
-        checkLinks(spec, find);
-      },
-      async fillVolumes(container) {
-        const { lower } = overlayOf(layout, container);
-        const empty = container.mounts.filter(({ type, copyUp, destination }) => type === 'volume' && copyUp && host.mayBeIn(lower, destination));
-        if (empty.length === 0) return;
-        await visits.container(container, 'rootfs', async (root) => {
-          for (const { name, destination, source } of empty) {
-            const volume = ledger.state.volumes.get(name);
-            if (volume && host.isBeneath(root, destination)) await visits.volume(volume, () => host.copyUp(root, destination, source)).catch(populateFailed);
-          }
-        });
-      },
-    }),
+    containers,
     exec: execs,
     images,
+    builds: createBuilds({ ledger, images, runs, files: host.buildFiles, host, layout, hex, architecture: parts.machine.arch, upper }),
     registries: createRegistries(parts.registry),
     volumes,
     volumeArchives: createVolumeArchives({ ledger, host, events, dataRoot: layout.dataRoot, find: volumes.find, visit: visits.volume, frozen }),
@@ -327,6 +336,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
         log: parts.log,
         fresh,
       });
+      for (const { id, temporary } of ledger.state.containers.values()) if (temporary) await runs.remove(id).catch((error: Error) => parts.log(error.message));
       for (const container of ledger.state.containers.values()) prepare.mend(container);
       healing.begin();
     },

@@ -15,6 +15,7 @@ import { booleanFilter, checkFilters, labelsMatch } from './filters.ts';
 import { findContainer } from './find.ts';
 import { archiveOf, imagesIn, sha256, type ArchivedImage } from './image-archive.ts';
 import { findImage, imageStarting } from './image-find.ts';
+import { createImageSteps, type ImageSteps } from './image-steps.ts';
 import { createTransfers } from './image-transfers.ts';
 import type { Archive, Layers, UnpackedLayer } from './layers.ts';
 import type { Ledger } from './ledger.ts';
@@ -45,6 +46,7 @@ export type ImagesWithLayers = Images & {
   collect(): Promise<void>;
   /** At boot, before anything is under way: removes what an earlier daemon left half done. */
   reconcile(): Promise<void>;
+  readonly steps: ImageSteps;
 };
 
 export const createImages = (parts: ImagesParts): ImagesWithLayers => {
@@ -153,8 +155,20 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
     tell: (action, ref, name, image) => events.emit({ type: 'image', action, id: ref, attributes: { ...image?.config.labels, name } }),
   });
 
+  const steps = createImageSteps({
+    ledger,
+    layers,
+    architecture: parts.architecture,
+    dockerVersion: parts.dockerVersion,
+    now,
+    record: (raw, parent) => record(raw, new Map(), [], { parent }),
+    recordTop: (description, unpacked, parent) => recordTop(description, unpacked, [], { parent }),
+    emptyTar: EMPTY_TAR,
+  });
+
   return {
     ...transfers,
+    steps,
 
     async list({ all, filters, sharedSize }) {
       checkFilters(filters, ['dangling', 'label', 'before', 'since', 'reference', 'until']);
@@ -223,6 +237,7 @@ export const createImages = (parts: ImagesParts): ImagesWithLayers => {
       if (more.length > 0) throw invalid('more than one until filter specified');
       const until = limit === undefined ? undefined : parseTimestamp(limit, nanoseconds(now()));
       const wanted = (image: Image): boolean =>
+        !steps.isHeld(image.id) &&
         (until === undefined || nanoseconds(image.created) <= until) &&
         labelsMatch(filters, image.config.labels ?? {}) &&
         !(filters.has('label!') && labelsMatch(filters, image.config.labels ?? {}, 'label!'));

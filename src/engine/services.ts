@@ -10,6 +10,7 @@ import type { LogLine, LogQuery } from './host.ts';
 import type { NamedReference } from '../model/image-reference.ts';
 import type { Credentials } from '../model/registry.ts';
 import type { ContainerStatistics } from './statistics.ts';
+import type { Builds } from './build.ts';
 import type { Peer } from './peer.ts';
 
 /** What the api may ask of the engine: one service a resource. A `ref` is an id, a name, or the start of an id. */
@@ -17,6 +18,7 @@ export type Engine = {
   readonly containers: Containers;
   readonly exec: Execs;
   readonly images: Images;
+  readonly builds: Builds;
   readonly registries: Registries;
   readonly volumes: Volumes;
   readonly networks: Networks;

@@ -18,6 +18,8 @@ export type Container = {
   /** The request's Config and HostConfig with the engine's defaults: opaque here, shown by inspect. */
   readonly asked: Asked;
   readonly mounts: readonly MountPoint[];
+  /** A step of a build that is under way: nobody wants it when that is not. */
+  readonly temporary?: boolean;
   /** While present, its namespaces, mounts and rules are wanted on the host. */
   readonly sandbox: Sandbox | undefined;
   /** The host ports that it was not asked for by number and got: it gets them again, where they are free. */
@@ -208,6 +210,8 @@ export type MountRequest = {
 export type CreateRequest = {
   readonly name: string | undefined;
   readonly platform: string;
+  /** Gone, should the daemon end before it says otherwise. */
+  readonly temporary?: boolean;
   readonly spec: ContainerSpec;
   /** ExposedPorts, Volumes as asked (the image's are merged later). */
   readonly mounts: MountRequests;

@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isBerth } from './support/berth.ts';
+import { remember } from './support/builds.ts';
 import { dockerOut, inspect, run, type Result } from './support/docker.ts';
 import { eventually } from './support/eventually.ts';
 import { fetched } from './support/reach.ts';
@@ -157,5 +158,33 @@ describe('docker-compose', { skip: version.startsWith('1.') ? false : 'there is 
     const mine = ['--filter', `label=com.docker.compose.project=${project}`];
     for (const list of [['ps', '-aq'], ['network', 'ls', '-q'], ['volume', 'ls', '-q']]) assert.equal(await dockerOut(...list, ...mine), '', list.join(' '));
     await dockerOut('volume', 'rm', scratch);
+  });
+});
+
+describe('docker-compose build', { skip: version === '' ? 'there is none' : false }, () => {
+  test('an image of a service\'s own', async () => {
+    const place = await directory();
+    const own = name('own');
+    const composeOwn = async (...args: string[]) => {
+      const { stdout, stderr, exitCode } = await run(['docker-compose', '--no-ansi', '-p', own, '--project-directory', place, '-f', join(place, 'docker-compose.yml'), ...args], {
+        env: { COMPOSE_DOCKER_CLI_BUILD: '0' }, seconds: 100,
+      });
+      assert.equal(exitCode, 0, `docker-compose ${args.join(' ')}: ${stderr}`);
+      remember(stdout);
+      return stdout;
+    };
+    await writeFile(join(place, 'docker-compose.yml'), `
+version: "3.4"
+services:
+  web:
+    build: { context: ., dockerfile: Df, args: { who: compose }, labels: { made: here }, target: last, network: none }
+    image: ${own}
+`);
+    await writeFile(join(place, 'Df'), 'FROM busybox AS first\nRUN echo first >/f\nFROM busybox AS last\nARG who\nCOPY --from=first /f /f\nCOPY own /own\nRUN echo $who >>/f\nCMD ["cat", "/f", "/own"]\nFROM busybox\nRUN false\n');
+    await writeFile(join(place, 'own'), 'own\n');
+    assert.match(await composeOwn('build'), new RegExp(`Successfully tagged ${own}:latest`));
+    assert.match(await composeOwn('build'), /Using cache[^]*Successfully built/);
+    assert.equal(await composeOwn('run', '--rm', 'web'), 'first\ncompose\nown\n');
+    await composeOwn('down', '-v', '--rmi', 'all');
   });
 });

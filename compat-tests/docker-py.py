@@ -11,7 +11,7 @@ import time
 import unittest
 
 import docker
-from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
+from docker.errors import APIError, BuildError, ContainerError, ImageNotFound, NotFound
 from docker.types import Healthcheck, IPAMConfig, IPAMPool, LogConfig, Mount, Ulimit
 
 PREFIX = os.environ["PREFIX"]
@@ -267,6 +267,20 @@ class Around(Case):
         imported = client.images.get(name("image") + ":two")
         self.assertEqual(imported.labels, {"made": "here"})
         client.images.remove(imported.id, force=True)
+
+    def test_builds(self):
+        context = tar({"Dockerfile": b"FROM busybox\nARG who\nCOPY f /f\nRUN echo $who >>/f\n", "f": b"hello\n"})
+        options = dict(fileobj=io.BytesIO(context), custom_context=True, tag=name("built"), buildargs={"who": "py"}, labels={"made": "here"}, rm=True, forcerm=True,
+                       network_mode="none", extra_hosts={"elsewhere": "192.0.2.1"}, shmsize=32 << 20, container_limits={"memory": 64 << 20})
+        image, lines = client.images.build(**options)
+        self.assertIn(f"Successfully tagged {name('built')}:latest\n", [line.get("stream") for line in lines])
+        self.assertEqual(image.labels, {"made": "here"})
+        self.assertEqual(client.containers.run(image, "cat /f", remove=True, name=name("reads")), b"hello\npy\n")
+        client.images.remove(name("built"))
+        with self.assertRaisesRegex(BuildError, "returned a non-zero code: 7"):
+            client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 7\n"), rm=True, forcerm=True)
+        with self.assertRaisesRegex(APIError, "unknown instruction: FOO"):
+            client.images.build(fileobj=io.BytesIO(b"FROM busybox\nFOO\n"))
 
     def test_system(self):
         self.assertTrue(client.ping())

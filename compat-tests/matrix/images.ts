@@ -29,7 +29,7 @@ const committed = async (lab: Lab, word: string, query = '') => {
 
 export const images: Resource = {
   title: 'images',
-  about: 'import, load and save (several at once, compressed), commit, list with filters, inspect, history, tag, rmi, prune',
+  about: 'build by the classic builder (stages, arguments, cache, ONBUILD; no BuildKit), import, load and save (several at once, compressed), commit, list with filters, inspect, history, tag, rmi, prune',
   checks: [
     check('POST /images/create', 'import of a tar, with changes', async lab => {
       const ref = await make(lab, 'a', ['CMD ["x"]', 'ENV A=1', 'LABEL k=v', 'EXPOSE 80', 'WORKDIR /w', 'USER 5']);
@@ -174,6 +174,19 @@ export const images: Resource = {
       await lab.ask(200, 'POST', `/containers/${container}/wait`);
       assert.match((await lab.call('GET', `/containers/${container}/logs?stdout=1`)).text, /copied\n[^]*ran\n$/);
       await lab.ask(204, 'DELETE', `/containers/${container}`);
+    }),
+    check('POST /build', 'stages and arguments; the same again comes from the cache', async lab => {
+      const dockerfile = 'ARG base=busybox\nFROM $base AS one\nARG who=nobody\nRUN echo $who >/w\nFROM busybox\nCOPY --from=one /w /w\nRUN cat /w\n';
+      const build = async () => (await lab.call('POST', `/build?t=${lab.image('staged')}:1&buildargs=${encodeURIComponent('{"who":"me"}')}`, await tar([{ name: 'Dockerfile', body: dockerfile }]), TAR)).text;
+      lab.image('staged:1');
+      assert.match(await build(), /Successfully tagged/);
+      assert.equal((await build()).match(/Using cache/g)?.length, 4);
+    }),
+    check('POST /build', 'what is no Dockerfile, and a command that fails', async lab => {
+      const build = async (dockerfile: string) => lab.call('POST', '/build?forcerm=1', await tar([{ name: 'Dockerfile', body: dockerfile }]), TAR);
+      const { status, text } = await build('FROM busybox\nFOO\n');
+      assert.deepEqual([status, JSON.parse(text).message], [400, 'dockerfile parse error on line 2: unknown instruction: FOO (did you mean FROM?)']);
+      assert.match((await build('FROM busybox\nRUN exit 3\n')).text, /"errorDetail":\{"code":3,"message":"The command '\/bin\/sh -c exit 3' returned a non-zero code: 3"\}/);
     }),
     check('POST /build/prune', 'nothing to take away; filters it does not know', async lab => {
       const { CachesDeleted, SpaceReclaimed } = await lab.ask(200, 'POST', `/build/prune?${filters({ id: ['mx-nosuch'] })}`);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
-import { dockerOut, inHost, inspect, onClient, run } from './support/docker.ts';
+import { dockerOut, inHost, inspect, run } from './support/docker.ts';
 import { engine } from './support/engine.ts';
 import { eventually } from './support/eventually.ts';
 import { clientAddress, enter, hostAddress } from './support/hosts.ts';

@@ -1,25 +1,28 @@
 import type { Readable } from 'node:stream';
 import type { Container } from '../model/container.ts';
-import { conflict, EngineError, invalid, notFound, systemError } from '../model/errors.ts';
-import type { HistoryEntry, Image, ImageConfig, Layer } from '../model/image.ts';
-import { familiar, familiarMatch, familiarName, parseName, parseNewName, parseReference } from '../model/image-reference.ts';
-import { withChanges, type RecordChange, type State } from '../model/state.ts';
+import { conflict, invalid, systemError } from '../model/errors.ts';
+import type { HistoryEntry, Image, Layer } from '../model/image.ts';
+import { familiar, familiarMatch, parseName, parseNewName } from '../model/image-reference.ts';
+import type { RecordChange, State } from '../model/state.ts';
 import { applyChanges } from '../plan/image-changes.ts';
-import { emptyConfig, imageJson, parseConfig, parseImageJson, type ImageDescription } from '../plan/image-config.ts';
+import { mergedConfig } from '../plan/commit-config.ts';
+import { emptyConfig, imageJson, parseImageJson, type ImageDescription } from '../plan/image-config.ts';
 import { put, putImage } from '../plan/image-names.ts';
-import { andThen, nothingRemoved, removeImage, unusedLayers, withoutLayers, type ImageRemoval } from '../plan/image-removal.ts';
+import { removeImage, unusedLayers, withoutLayers, type ImageRemoval } from '../plan/image-removal.ts';
 import { parsePlatform } from '../plan/platform.ts';
 import { nanoseconds, parseTimestamp } from '../plan/timestamp.ts';
 import type { Events } from './events.ts';
 import { booleanFilter, checkFilters, labelsMatch } from './filters.ts';
 import { findContainer } from './find.ts';
 import { archiveOf, imagesIn, sha256, type ArchivedImage } from './image-archive.ts';
-import { findImage, imageStarting } from './image-find.ts';
+import { findImage } from './image-find.ts';
+import { namedImages, prunable, sharedSizes } from './image-sets.ts';
 import { createImageSteps, type ImageSteps } from './image-steps.ts';
 import { createTransfers } from './image-transfers.ts';
 import type { Archive, Layers, UnpackedLayer } from './layers.ts';
 import type { Ledger } from './ledger.ts';
 import { createLocks } from './locks.ts';
+import { withProgress } from './unpack-progress.ts';
 import type { Registry } from './registry.ts';
 import type { Images, Progress } from './services.ts';
 
@@ -445,121 +448,10 @@ const newImage = (raw: string, description: ImageDescription): Omit<Image, 'chai
   rawConfig: raw,
 });
 
-/** Every image that may go, one after the other; one that something stands in the way of stays. */
-const prunable = (state: State, wanted: (image: Image) => boolean, danglingOnly: boolean): ImageRemoval => {
-  let removal = nothingRemoved;
-  let next = state;
-  const parents = new Set([...state.images.values()].map(({ parent }) => parent));
-  const candidates = [...state.images.values()].filter((image) => {
-    const named = image.tags.length + image.digests.length > 0;
-    if (parents.has(image.id) && (danglingOnly || !named)) return false;
-    return wanted(image) && !(danglingOnly && image.tags.length > 0);
-  });
-  for (const { id, tags, digests } of candidates) {
-    const names = [...tags, ...digests];
-    for (const ref of names.length === 0 ? [id] : names) {
-      const image = next.images.get(id);
-      if (!image) break;
-      try {
-        const one = removeImage(next, image, ref, { force: false, prune: true });
-        removal = andThen(removal, one);
-        next = withChanges(next, one.changes);
-      } catch (error) {
-        if (!(error instanceof EngineError && error.kind === 'conflict')) throw error;
-      }
-    }
-  }
-  return removal;
-};
-
-/** What `docker save` is asked for: a repository means all its tags. */
-const namedImages = (state: State, refs: readonly string[]): { image: Image; tags: string[] }[] => {
-  const saved = new Map<string, { image: Image; tags: string[] }>();
-  const add = (image: Image, tags: readonly string[]): void => {
-    const entry = saved.get(image.id) ?? { image, tags: [] };
-    entry.tags.push(...tags.filter((tag) => !entry.tags.includes(tag)));
-    saved.set(image.id, entry);
-  };
-  for (const ref of refs) {
-    const reference = parseReference(ref);
-    if ('id' in reference || familiarName(reference) === 'sha256') {
-      add(findImage(state, ref), []);
-      continue;
-    }
-    const name = familiar(reference);
-    if (reference.tag !== undefined || reference.digest !== undefined) {
-      const image = [...state.images.values()].find(({ tags, digests }) => tags.includes(name) || digests.includes(name));
-      if (!image) throw notFound('reference does not exist');
-      add(image, image.tags.filter((tag) => tag === name));
-      continue;
-    }
-    const tagsOf = (image: Image) => image.tags.filter((tag) => tag.slice(0, tag.lastIndexOf(':')) === name);
-    const images = [...state.images.values()].filter((image) => tagsOf(image).length > 0);
-    for (const image of images) add(image, tagsOf(image));
-    if (images.length === 0) add(imageStarting(state, ref), []);
-  }
-  return [...saved.values()];
-};
-
-/** Bytes of an image's layers that other images have too. */
-const sharedSizes = ({ images, layers }: State): Map<string, number> => {
-  const uses = new Map<string, number>();
-  for (const { chainIds } of images.values()) for (const chainId of chainIds) uses.set(chainId, (uses.get(chainId) ?? 0) + 1);
-  const shared = ({ chainIds }: Image): number =>
-    chainIds.reduce((sum, chainId) => sum + ((uses.get(chainId) ?? 0) > 1 ? (layers.get(chainId)?.size ?? 0) : 0), 0);
-  return new Map([...images.values()].map((image) => [image.id, shared(image)]));
-};
-
-/** What the changes say, and where they say nothing, what the container was run with. */
-const mergedConfig = (changed: ImageConfig, { spec, asked }: Container): ImageConfig => {
-  const own = parseConfig(asked.config);
-  const names = new Set((changed.env ?? []).map((variable) => variable.split('=', 1)[0]));
-  const env = [...(changed.env ?? []), ...(spec.env ?? []).filter((variable) => !names.has(variable.split('=', 1)[0]))];
-  const union = (a: readonly string[] | undefined, b: readonly string[] | undefined) => (a || b ? [...new Set([...(a ?? []), ...(b ?? [])])].sort() : undefined);
-  const exposed = spec.exposedPorts.map(({ port, protocol }) => `${port}/${protocol}`);
-  const hasEntrypoint = (changed.entrypoint ?? []).length > 0;
-  return {
-    ...changed,
-    user: changed.user || spec.user,
-    exposedPorts: union(changed.exposedPorts, exposed.length === 0 ? undefined : exposed),
-    env: env.length === 0 ? spec.env : env,
-    cmd: hasEntrypoint || (changed.cmd ?? []).length > 0 ? changed.cmd : spec.cmd,
-    entrypoint: changed.entrypoint ?? spec.entrypoint,
-    labels: { ...spec.labels, ...changed.labels },
-    healthcheck: changed.healthcheck ?? spec.healthcheck,
-    workingDir: changed.workingDir || spec.workingDir,
-    volumes: union(changed.volumes, own.volumes),
-    stopSignal: changed.stopSignal ?? spec.stopSignal,
-  };
-};
-
 /** One step more than the parent's, and the same before it. */
 const goesOn = (history: readonly HistoryEntry[], parent: readonly HistoryEntry[]): boolean => {
   if (history.length === 0 && parent.length === 0) return true;
   return history.length === parent.length + 1 && JSON.stringify(history.slice(0, -1)) === JSON.stringify(parent);
 };
 
-/** A layer's unpacking, and meanwhile how far it is: at most ten times a second. */
-async function* withProgress(archive: Archive, path: string, status: string, id: string): AsyncGenerator<Progress, UnpackedLayer> {
-  let at = { current: 0, total: 0 };
-  const line = (): Progress => ({ status, id, progress: at });
-  const unpacking = archive.unpack(path, (current, total) => (at = { current, total }));
-  let [told, handedOver] = [-1, false];
-  try {
-    for (;;) {
-      const done = await Promise.race([unpacking, after(PROGRESS_INTERVAL)]);
-      if (at.total > 0 && (done || at.current > told)) yield line();
-      told = at.current;
-      if (!done) continue;
-      handedOver = true;
-      return done;
-    }
-  } finally {
-    // The client went away meanwhile: nobody wants it.
-    if (!handedOver) unpacking.then((layer) => layer.discard()).catch(() => {});
-  }
-}
-
 const short = (digest: string): string => digest.replace('sha256:', '').slice(0, 12);
-const after = (milliseconds: number): Promise<undefined> => new Promise((resolve) => setTimeout(resolve, milliseconds, undefined).unref());
-const PROGRESS_INTERVAL = 100;

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import type { Readable } from 'node:stream';
 import { cleanPath } from '../model/path.ts';
 import { openView, type ContainerView, type ViewMount } from './container-view.ts';
-import { fdPath, hasAttributes, leafPath, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openBeneath, withOpen } from './open-beneath.ts';
+import { fdPath, hasAttributes, leafPath, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, withOpen } from './open-beneath.ts';
 import { openInLayer } from './overlay-layer.ts';
 import { tarOf, tarOfFile, type Packed } from './tar.ts';
 import { untar, type UntarOptions } from './untar.ts';

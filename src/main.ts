@@ -2,6 +2,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createApp } from './api/app.ts';
 import { parseConfig, USAGE, UsageError, VERSION_LINE, type Config } from './config.ts';
 import { createEngine } from './engine/engine.ts';
@@ -80,6 +81,7 @@ const main = async (argv: readonly string[]): Promise<void> => {
       addressPools: config.addressPools,
     },
     dns: { servers: config.dns, search: config.dnsSearch, options: config.dnsOptions },
+    pause: (milliseconds) => pause(milliseconds),
     log: (message) => log('warn', message),
   });
   await engine.begin();

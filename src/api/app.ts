@@ -16,6 +16,7 @@ import { explainRoutes } from './explain.ts';
 import { execHijack, execRoutes } from './exec.ts';
 import { upgradeListener } from './hijack.ts';
 import { imageRoutes } from './images.ts';
+import { leakRoutes } from './leaks.ts';
 import { logRoutes } from './logs.ts';
 import { networkRoutes } from './networks.ts';
 import { notImplementedRoutes } from './not-implemented.ts';
@@ -58,6 +59,7 @@ export const createApp = (engine: Engine, { dataRoot, defaults, fault, patience 
     archiveRoutes(engine),
     networkRoutes(engine),
     explainRoutes(engine),
+    leakRoutes(engine),
     volumeRoutes(engine),
     volumeArchiveRoutes(engine),
     imageRoutes(engine, dataRoot),

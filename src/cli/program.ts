@@ -3,10 +3,11 @@ import { UsageError, type Command, type Option } from './command.ts';
 import { connect, DEFAULT_HOST } from './connection.ts';
 import type { Terminal } from './terminal.ts';
 import { explainCommands } from './explain.ts';
+import { doctorCommands } from './doctor.ts';
 import { volumeCommands } from './volume.ts';
 
 /** Every command there is, in the order of the help. */
-export const COMMANDS: readonly Command[] = [...volumeCommands, ...explainCommands];
+export const COMMANDS: readonly Command[] = [...volumeCommands, ...explainCommands, ...doctorCommands];
 
 const COMMON: Readonly<Record<string, Option>> = {
   host: { short: 'H', value: 'unix://PATH', about: `where the daemon listens (default $DOCKER_HOST, or ${DEFAULT_HOST})` },

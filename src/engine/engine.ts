@@ -8,6 +8,7 @@ import { checkEndpoints, type SandboxContext } from '../plan/endpoint.ts';
 import { checkLinks } from '../plan/links.ts';
 import { poolsOf } from '../plan/network.ts';
 import { lookupName } from '../plan/names.ts';
+import { foundVolumes } from '../plan/volumes.ts';
 import type { AddressPool, TakenRange } from '../plan/subnets.ts';
 import type { Machine } from '../plan/oci-spec.ts';
 import { createArchives, type ArchivesParts, type Tree } from './archives.ts';
@@ -22,6 +23,7 @@ import { planDefaults, renewDefaultBridge, type BridgeFlags } from './default-ne
 import { createExplain } from './explain.ts';
 import { createExecs } from './exec.ts';
 import { createHealing, type HealingHost } from './healing.ts';
+import { createLeaks, type LeaksHost } from './leaks.ts';
 import { createHealthProbes } from './health.ts';
 import { findContainer } from './find.ts';
 import type { Host, Store } from './host.ts';
@@ -65,6 +67,7 @@ export type EngineParts = {
     readonly addressPools: readonly AddressPool[];
   };
   readonly dns: { readonly servers: readonly string[]; readonly search: readonly string[]; readonly options: readonly string[] };
+  readonly pause: (milliseconds: number) => Promise<void>;
   readonly log: (message: string) => void;
 };
 
@@ -75,7 +78,7 @@ export type EngineHost = Omit<Host, 'sizes'> &
   HealingHost &
   RootfsHost &
   Omit<VolumeArchiveHost, 'openTree'> & {
-    readonly processes: Host['processes'] & { sweep(known: ReadonlySet<string>): Promise<void>; discard(containerId: string, runtime: string): Promise<void> };
+    readonly processes: Host['processes'] & LeaksHost['processes'] & { sweep(known: ReadonlySet<string>): Promise<void>; discard(containerId: string, runtime: string): Promise<void> };
     nowNanoseconds(): bigint;
     /** Ends what the kernel lets flow to a container by host ports that it has no more. */
     forgetFlows(ports: readonly KindOf<'host-port'>[]): void;
@@ -302,6 +305,7 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       emit,
     }),
     events,
+    leaks: createLeaks({ ledger, host, layout, families: parts.network.families, pause: parts.pause }),
     system: {
       get state() {
         return ledger.state;
@@ -322,6 +326,8 @@ export const createEngine = (parts: EngineParts): Engine & { begin(): Promise<vo
       );
       // The bridge itself is made below, with everything else that is missing.
       await ledger.found(missing.map((record) => ({ collection: 'networks', key: record.id, record })));
+      // The state is lost, or was never there: the files are somebody's.
+      if (fresh) await ledger.found(foundVolumes(host.volumeFiles.names(), { dataRoot: layout.dataRoot, now: host.now() }).map((record) => ({ collection: 'volumes', key: record.name, record })));
       if ([...ledger.state.networks.values(), ...defaults].some(({ ipv6 }) => ipv6)) await forward('ipv6');
       await reconcile({
         ledger,

@@ -1,3 +1,4 @@
+import type { Leaks } from './leaks.ts';
 import type { Readable } from 'node:stream';
 import type { Container, CreateRequest, EndpointRequest, Exec, UpdateRequest } from '../model/container.ts';
 import type { Image, HistoryEntry } from '../model/image.ts';
@@ -26,6 +27,7 @@ export type Engine = {
   readonly archives: Archives;
   readonly explain: Explain;
   readonly events: Events;
+  readonly leaks: Leaks;
   readonly system: System;
 };
 

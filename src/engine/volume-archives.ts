@@ -18,6 +18,7 @@ export type VolumeArchiveHost = {
   openTree(root: string, mounts: readonly never[]): Tree;
   readonly volumeFiles: {
     stage(): string;
+    names(): string[];
     discard(stage: string): Promise<void>;
     spool(stage: string, tar: Readable): Promise<void>;
     spooled(stage: string): Readable;

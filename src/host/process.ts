@@ -371,6 +371,11 @@ export const createProcesses = ({
         if (!known.has(id)) fs.rmSync(path.join(execRoot, 'ends', name), { force: true });
       }
     },
+    /** Processes that neither a record names nor anybody here follows. */
+    strays(known: ReadonlySet<string>): readonly string[] {
+      const ids = [...fs.readdirSync(path.join(execRoot, 'processes')), ...fs.readdirSync(path.join(execRoot, 'ends')).map((name) => name.slice(0, name.lastIndexOf('.')))];
+      return [...new Set(ids)].filter((id) => !known.has(id) && !watched.has(id));
+    },
     /** Ends what the runtime still has of a container, its processes and cgroup too. */
     async discard(containerId: string, runtime: string): Promise<void> {
       // It and the runtime below it, should they still be about to begin.

@@ -34,6 +34,12 @@ export const createVolumeFiles = ({ dataRoot, places }: { readonly dataRoot: str
     stage,
     discard: removeTree,
 
+    /** Names of the volumes that have a directory, whoever knows them. */
+    names(): string[] {
+      const root = path.join(dataRoot, 'volumes');
+      return fs.existsSync(root) ? fs.readdirSync(root).filter((name) => fs.existsSync(path.join(root, name, '_data'))) : [];
+    },
+
     /** Keeps a stream in a file, and sees whether it is a whole tar. */
     async spool(directory: string, tar: Readable): Promise<void> {
       const file = path.join(directory, 'spool');

@@ -35,6 +35,10 @@ export const newVolume = (
   };
 };
 
+/** Volumes of which only the files are known. */
+export const foundVolumes = (names: readonly string[], context: { readonly dataRoot: string; readonly now: string }): Volume[] =>
+  names.flatMap((name) => (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/.test(name) ? [newVolume({ name, driver: 'local', labels: undefined, options: undefined }, { ...context, name: () => name })] : []));
+
 /** `local` is the only driver; '' means it. */
 export const checkDriver = (name: string, driver: string): void => {
   if (driver === '' || driver === 'local') return;

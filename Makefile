@@ -24,6 +24,9 @@ run: build ## the daemon in the foreground (SOCKET=, DATA_ROOT=, EXEC_ROOT=, FLA
 	@command -v docker | grep -q '^$(CURDIR)/.tools/' && echo 'export PATH=$(CURDIR)/.tools/bin:$$PATH' || true
 	@exec node dist/main.js -H unix://$(SOCKET) --data-root $(DATA_ROOT) --exec-root $(EXEC_ROOT) --pidfile $(EXEC_ROOT)/berth.pid $(FLAGS)
 
+soak: build ## kills, power cuts and hostile clients for a long time (SOAK_SECONDS=300), then a table; root
+	@node --import tsx compat-tests/soak.ts
+
 bench: build ## times and memory, beside the reference engine where there is one (BENCH='--slow --only ports')
 	@npm run --silent bench -- $(BENCH)
 
@@ -43,4 +46,4 @@ dist/main.js: node_modules/.package-lock.json package.json tsconfig.json tsconfi
 	npm run --silent build
 	@touch $@
 
-.PHONY: help demo test run bench build install-tools clean
+.PHONY: help demo test run soak bench build install-tools clean

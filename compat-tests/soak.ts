@@ -22,7 +22,7 @@ lines.on('line', line => {
 });
 const [code] = (await once(child, 'exit')) as [number | null];
 
-const found = (pattern: RegExp): readonly RegExpExecArray[] => said.flatMap(line => pattern.exec(line) ?? []);
+const found = (pattern: RegExp): readonly RegExpExecArray[] => said.flatMap(line => { const match = pattern.exec(line); return match ? [match] : []; });
 const sum = (pattern: RegExp): number => found(pattern).reduce((total, [, number]) => total + Number(number), 0);
 const rows: readonly (readonly [string, string | number])[] = [
   ['steps at which the daemon was killed', sum(/ℹ killed (\d+) times/)],

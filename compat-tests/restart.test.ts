@@ -32,7 +32,7 @@ const consecutive = (lines: readonly number[]) => assert.deepEqual(lines, lines.
 
 const counter = ['busybox', 'sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done'];
 // Ends some time after it is told to: while the daemon is away, and nobody watches.
-const endingWith = (last: string) => ['busybox', 'sh', '-c', `until [ -e /tmp/go ]; do sleep 0.02; done; sleep 0.7; ${last}`];
+const endingWith = (last: string) => ['busybox', 'sh', '-c', `: of ${process.pid}; until [ -e /tmp/go ]; do sleep 0.02; done; sleep 0.7; ${last}`];
 
 describe('kill -9 of the daemon', () => {
   let pid = 0;
@@ -59,7 +59,7 @@ describe('kill -9 of the daemon', () => {
     assert.equal(await curl(daemon.clientNetns, `http://${hostAddress}:21200/`), 'still here');
     assert.equal(await curl(daemon.netns, `http://${hostAddress}:21200/`), 'still here');
     // The ones that end do so now, without a daemon.
-    await eventually(async () => assert.equal((await execa('pgrep', ['-f', 'until \\[ -e /tmp/go'], { reject: false })).stdout, ''));
+    await eventually(async () => assert.equal((await execa('pgrep', ['-f', `: of ${process.pid}; until`], { reject: false })).stdout, ''));
   });
 
   describe('when it is back', () => {

@@ -1,13 +1,10 @@
 import type { Container, ContainerState } from '../model/container.ts';
-import { conflict, EngineError, messageOf, notFound, notModified, systemError, unavailable } from '../model/errors.ts';
-import type { Sandbox } from '../model/network.ts';
+import { conflict, messageOf, notFound, notModified, systemError, unavailable } from '../model/errors.ts';
 import type { RecordChange, State } from '../model/state.ts';
-import { planSandbox, type SandboxContext } from '../plan/endpoint.ts';
+import type { SandboxContext } from '../plan/endpoint.ts';
 import { begunHealth, ceasedHealth, probeOf } from '../plan/health.ts';
 import { logFault } from '../plan/log-options.ts';
-import { relinked } from '../plan/links.ts';
 import { cgroupsPath } from '../plan/oci-spec.ts';
-import { chosenPorts } from '../plan/ports.ts';
 import { volumesTakenAlong } from '../plan/volumes.ts';
 import { createAttachments, type Attachments } from './attachments.ts';
 import { containerEvents } from './container-events.ts';
@@ -16,6 +13,7 @@ import type { HealthProbes } from './health.ts';
 import type { Exit, Host, LogWriter, MemoryWatch, RunningProcess } from './host.ts';
 import type { Ledger } from './ledger.ts';
 import { createLocks } from './locks.ts';
+import { raiseSandbox } from './raise-sandbox.ts';
 import { createRestarts } from './restarts.ts';
 
 /** A container's way through its states: begin, end, begin again, be removed. */
@@ -141,7 +139,7 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     let joined: Container | undefined;
     try {
       if (fault !== undefined) throw systemError(`failed to create task for container: failed to initialize logging driver: ${fault}`);
-      const planned = await raiseSandbox(id);
+      const planned = await raiseSandbox(parts, id);
       const spec = await parts.prepare(planned, ledger.state);
       watchMemory(planned);
       joined = planned;
@@ -212,50 +210,6 @@ export const createLifecycle = (parts: LifecycleParts): Lifecycle => {
     const watch = pid === undefined ? host.memory.prepare(cgroupsPath(container), killed) : host.memory.adopt(id, pid, killed);
     if (watch) memory.set(id, watch);
   };
-
-  /** Addresses and ports for the container, and its namespaces and mounts on the host. */
-  const raiseSandbox = async (id: string): Promise<Container> => {
-    const busy = new Set<string>();
-    for (;;) {
-      const context = { ...parts.sandboxContext(), busy };
-      try {
-        const { next, parents } = await ledger.change((state) => {
-          const container = state.containers.get(id);
-          if (!container) throw notFound(`No such container: ${id}`);
-          const sandbox = planSandboxNamed(state, container, context);
-          const chosen = chosenPorts(container.spec.portRequests, sandbox.ports);
-          const next = { ...container, sandbox, ...(chosen.length > 0 ? { chosenPorts: chosen } : {}) };
-          const parents = relinked(state, next);
-          return { changes: [next, ...parents].map(put), result: { next, parents } };
-        });
-        parents.forEach(parts.relink);
-        return next;
-      } catch (error) {
-        // Something of the host's has a port that was ours to choose: choose another.
-        const { hostPort, protocol } = error as { hostPort?: number; protocol?: string };
-        const container = recordOf(id);
-        const fixed = container.spec.portRequests.some(({ hostPorts }) => hostPorts?.first === hostPort && hostPorts?.last === hostPort);
-        if (hostPort === undefined || fixed || busy.size > 1000) throw hostPort === undefined ? error : endpointError(container, error);
-        busy.add(`${protocol} ${hostPort}`);
-      }
-    }
-  };
-
-  const planSandboxNamed = (state: State, container: Container, context: SandboxContext): Sandbox => {
-    try {
-      return planSandbox(state, container, context);
-    } catch (error) {
-      if (/port is already allocated|all ports are allocated/.test(messageOf(error))) throw endpointError(container, error, context.hex(32));
-      if (error instanceof EngineError) throw new EngineError(error.kind, `failed to set up container networking: ${error.message}`, { cause: error });
-      throw error;
-    }
-  };
-
-  const endpointError = (container: Container, error: unknown, endpoint = parts.sandboxContext().hex(32)): EngineError =>
-    systemError(
-      `failed to set up container networking: driver failed programming external connectivity on endpoint ${container.name} (${endpoint}): ${messageOf(error)}`,
-      error,
-    );
 
   /** A start that failed: the sandbox goes, the reason stays. `joined`: it was on its networks already. */
   const lower = async (id: string, error: unknown, joined: Container | undefined): Promise<void> => {

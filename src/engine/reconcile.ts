@@ -72,7 +72,7 @@ export const reconcile = async ({ ledger, host, lifecycle, renew, layout, famili
     for (const errors of await Promise.all(operations.filter(ofVolumes).map((operation) => host.attempt([operation])))) for (const error of errors) log(error.message);
     await host.sweepTrash().catch((error: unknown) => log(messageOf(error)));
     await host.sweep(new Set([...ledger.state.containers.values()].filter(({ sandbox }) => sandbox !== undefined).map(({ id }) => id)));
-    if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]))));
+    if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]), log)));
     // What opens something is last: the rules that guard it are there.
     for (const error of await host.attempt(late)) log(error.message);
     if (dropForward) for (const family of families) await host.firewall.replace(family, new Map(), [{ table: 'filter', line: ':FORWARD DROP [0:0]' }]);
@@ -102,9 +102,11 @@ export const reconcileFirewall = async (
   family: Family,
   wanted: readonly HostObject[],
   bridges: ReadonlySet<string> = bridgesOf(wanted),
+  log: (message: string) => void = () => {},
 ): Promise<boolean> => {
   const elements = wanted.filter((object): object is KindOf<'element'> => object.kind === 'element' && object.family === family);
-  await host.ownTable.become(family, ownChains(family), elements);
+  // Without it, the host ports' own listeners carry what it would.
+  await host.ownTable.become(family, ownChains(family), elements).catch((error: unknown) => log(`no table of berth's own for ${family}: ${messageOf(error)}`));
   const { chains, shared } = foldChains([...baseFirewall(family), ...wanted], family);
   host.firewall.expect(family, chains, shared);
   const drift = firewallDrift(await host.firewall.list(family), { chains, shared, policies: new Map() }, bridges);

@@ -42,7 +42,7 @@ export const createExecutor = ({ iptables, ownTable, hostPorts, places, resolver
     await files(operations);
     await settleAll([links(operations).then(() => names(operations)), rules(operations)]);
     // A bridge is let have 127.0.0.0/8 when the rules that guard it are there.
-    for (const { object } of operations) if (object.kind === 'sysctl' && isOfHost(object)) step('sysctl', () => writeSysctl(object.key, object.value));
+    for (const { object } of operations) if (object.kind === 'sysctl' && isOfHost(object) && ownTable.holds('ipv4')) step('sysctl', () => writeSysctl(object.key, object.value));
     const ports = datagramPorts(operations);
     if (ports.length === 0) return;
     step('flows', () => forgetFlows(ports, 'elsewhere'));

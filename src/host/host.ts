@@ -72,7 +72,8 @@ export const createHost = ({ dataRoot, execRoot, lookup, step = plainly }: {
     ownTable,
     watch: watch.start,
     hostLinks,
-    mendLinks: (objects: readonly HostObject[]) => mendLinks(objects, step),
+    // A bridge is let have 127.0.0.0/8 only where rules guard it.
+    mendLinks: (objects: readonly HostObject[]) => mendLinks(objects.filter((object) => object.kind !== 'sysctl' || object.netns !== '' || ownTable.holds('ipv4')), step),
     leadFlows: (ports: readonly KindOf<'host-port'>[]) => forgetFlows(ports, 'elsewhere'),
     forgetFlows: (ports: readonly KindOf<'host-port'>[]) => forgetFlows(ports, 'here'),
     milliseconds: () => performance.now(),

@@ -27,7 +27,12 @@ const elements4 = [
 ];
 const elements6 = [six('relay', '::/0 . udp . 20000-29999 : 20000'), six('inside', 'docker0 . fd00:55::/64'), six('any', 'docker0 . tcp . 8080 : fd00:55::2 . 80'), six('at', 'docker0 . 2001:db8::1 . tcp . 81 : fd00:55::2 . 80')];
 
-test('no table, nothing there', () => assert.deepEqual(table.list('ipv4'), { rules: [], elements: [] }));
+test('no table, nothing there, and nothing put there', async () => {
+  await apply(add(four('bridges', 'docker0')));
+  assert.deepEqual([table.list('ipv4'), table.holds('ipv4')], [{ rules: [], elements: [] }, false]);
+  await assert.rejects(table.become('ipv4', [{ name: 'x', type: 'nat', hook: 'output', priority: -400, rules: ['drop'] }], []));
+  assert.equal(table.holds('ipv4'), false);
+});
 
 for (const [family, all] of [['ipv4', elements4], ['ipv6', elements6]] as const)
   test(`${family}: what is put there is read back`, async () => {
@@ -64,6 +69,7 @@ test('what others do to it is undone, if it may be', async () => {
   await table.become('ipv4', ownChains('ipv4'), elements4);
   assert.equal(await table.mend('ipv4', () => true), undefined);
   const stranger = createOwnTable();
+  await stranger.become('ipv4', ownChains('ipv4'), elements4);
   await stranger.apply([...remove(elements4[4]!, elements4[5]!), ...add(four('any', 'lo . tcp . 1 : 172.17.0.9 . 1'))] as Parameters<typeof table.apply>[0]);
   assert.equal(await table.mend('ipv4', () => false), undefined);
   assert.deepEqual(await table.mend('ipv4', () => true), { missing: 2, extra: 1 });

@@ -19,6 +19,8 @@ export type OwnTable = {
   apply(operations: readonly ElementOperation[]): Promise<void>;
   /** What is there; nothing where there is no table. `netns`: another namespace than the daemon's. */
   list(family: Family, netns?: string): OwnLines;
+  /** Whether there is such a table: a kernel may have no nf_tables, or not all that it takes. Nothing is put into one that is not there. */
+  holds(family: Family): boolean;
   /** The table is these rules and these elements from now on, as changes go on from there. What is so already is left alone. */
   become(family: Family, chains: readonly OwnChain[], elements: readonly Element[]): Promise<void>;
   /** What others have done to it is undone, if `may` says so. undefined: nothing was. */
@@ -77,7 +79,7 @@ export const createOwnTable = (step: Step = plainly): OwnTable => {
       for (const family of ['ipv4', 'ipv6'] as const) {
         const own = operations.filter(({ object }) => object.family === family);
         const those = (which: Operation['action']) => own.flatMap(({ action, object }) => (action === which ? [object] : []));
-        if (own.length === 0) continue;
+        if (own.length === 0 || !kept.has(family)) continue;
         await inTurn(async () => {
           await change(family, those('remove'), those('add')).catch(async (error: unknown) => {
             // Where somebody has taken the table away, nothing can be put into it.
@@ -91,10 +93,14 @@ export const createOwnTable = (step: Step = plainly): OwnTable => {
       }
     },
     list,
+    holds: (family) => kept.has(family),
     become: (family, chains, elements) =>
       inTurn(async () => {
         kept.set(family, { chains, elements: new Map(elements.map((one) => [elementLine(one), one])) });
-        await putRight(family, () => true);
+        await putRight(family, () => true).catch((error: unknown) => {
+          kept.delete(family);
+          throw error;
+        });
       }),
     mend: (family, may) => inTurn(() => putRight(family, may)),
   };

@@ -69,7 +69,8 @@ async function composed(...args: readonly string[]): Promise<string> {
 }
 
 const container = (service: string, index = 1) => `${project}_${service}_${index}`;
-const ids = async () => (await composed('ps', '-q')).trim().split('\n').sort();
+const mine = ['--filter', `label=com.docker.compose.project=${project}`];
+const ids = async () => (await dockerOut('ps', '-q', ...mine)).split('\n').sort();
 
 /** What the published port of a web server answers. */
 const page = async (index: number): Promise<string> => {
@@ -155,7 +156,6 @@ describe('docker-compose', { skip: version.startsWith('1.') ? false : 'there is 
     // Anonymous once: a container made anew has the volume of the one before it by name, and so it stays.
     const scratch: string = (await inspect(container('store'))).Mounts.find(({ Destination }: any) => Destination === '/scratch').Name;
     await composed('down', '-v', '--remove-orphans');
-    const mine = ['--filter', `label=com.docker.compose.project=${project}`];
     for (const list of [['ps', '-aq'], ['network', 'ls', '-q'], ['volume', 'ls', '-q']]) assert.equal(await dockerOut(...list, ...mine), '', list.join(' '));
     await dockerOut('volume', 'rm', scratch);
   });

@@ -12,7 +12,7 @@ import { eventually } from './support/eventually.ts';
 import { hostileRequest, randomFrom, send } from './support/hostile.ts';
 import { call } from './support/http.ts';
 
-const REQUESTS = Number(process.env['HOSTILE_REQUESTS'] ?? 2000);
+const REQUESTS = Number(process.env['HOSTILE_REQUESTS'] ?? 1500);
 const SEED = Number(process.env['HOSTILE_SEED'] ?? 1);
 /** So many at a time. */
 const CLIENTS = 8;

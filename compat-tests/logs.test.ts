@@ -111,9 +111,10 @@ describe('streams', () => {
 describe('docker logs -f', () => {
   test('shows what was and what comes, and ends with the container', async () => {
     const box = name('follow');
-    await dockerOut('run', '-d', '--name', box, 'busybox', 'sh', '-c', 'echo first; until [ -e /go ]; do sleep 0.02; done; echo second');
+    await dockerOut('run', '-d', '--name', box, 'busybox', 'sh', '-c', 'echo first; until [ -e /go ]; do sleep 0.02; done; sleep 0.5; echo second');
     await eventually(async () => assert.equal(await dockerOut('logs', box), 'first'));
     const following = await opened('GET', `/containers/${box}/logs?stdout=1&follow=1`);
+    // The container ends some time after it: its end would be the end of the touch as well.
     await dockerOut('exec', box, 'touch', '/go');
     assert.equal(only('stdout', (await following.answer).bytes), 'first\nsecond\n');
   });
@@ -130,7 +131,7 @@ describe('docker logs -f', () => {
 
   test('--tail 0 -f shows only what comes', async () => {
     const box = name('tail0');
-    await dockerOut('run', '-d', '--name', box, 'busybox', 'sh', '-c', 'echo old; until [ -e /go ]; do sleep 0.02; done; echo new');
+    await dockerOut('run', '-d', '--name', box, 'busybox', 'sh', '-c', 'echo old; until [ -e /go ]; do sleep 0.02; done; sleep 0.5; echo new');
     await eventually(async () => assert.equal(await dockerOut('logs', box), 'old'));
     const following = await opened('GET', `/containers/${box}/logs?stdout=1&follow=1&tail=0`);
     await dockerOut('exec', box, 'touch', '/go');
@@ -148,7 +149,7 @@ describe('docker logs -f', () => {
 describe('attach', () => {
   test('docker attach shows what comes and ends as the container ends', async () => {
     const box = name('attach');
-    await dockerOut('run', '-d', '--name', box, 'busybox', 'sh', '-c', 'until [ -e /go ]; do sleep 0.02; done; sleep 0.3; echo out; echo err >&2; exit 5');
+    await dockerOut('run', '-d', '--name', box, 'busybox', 'sh', '-c', 'until [ -e /go ]; do sleep 0.02; done; sleep 0.5; echo out; echo err >&2; exit 5');
     const attached = docker('attach', '--no-stdin', box);
     // /go means that somebody looks on: the CLI asks for the container before it attaches.
     await eventually(() => dockerOut('exec', box, 'touch', '/go'));

@@ -40,7 +40,7 @@ export const createBuildFiles = ({ dataRoot }: { readonly dataRoot: string }) =>
   return {
     /** Unpacks a context's tar, compressed or not. Closing it removes it. */
     async openContext(tar: Readable) {
-      const { directory } = await made((directory) => withDirectory(directory, (fd) => untar(fd, '/', tar, { keepDirectories: false, owner: undefined })));
+      const { directory } = await made((directory) => withDirectory(directory, (fd) => untar(fd, '/', tar, { keepDirectories: false, owner: undefined, unfilled: true })));
       return ofDirectory(directory);
     },
     /** One file from a URL, by the name that is asked for. */

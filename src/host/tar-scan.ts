@@ -15,7 +15,8 @@ export type TarListener = {
 export type TarScan = {
   push(chunk: Buffer): void;
   /** Throws when the tar ends before its time. */
-  end(): void;
+  /** `unfilled`: the last block may be cut off behind the content. */
+  end(unfilled?: boolean): void;
 };
 
 /** Names and attributes before an entry may not take more than this. */
@@ -119,9 +120,9 @@ export const scanTar = (listener: TarListener): TarScan => {
         }
       }
     },
-    end() {
-      // A tar may end without its two empty blocks, and even without what fills up the last one, but not within an entry.
-      if (have > 0 || !['header', 'padding', 'trailer'].includes(state) || blocks.length > 0) throw new Error('unexpected EOF');
+    end(unfilled = false) {
+      // A tar may end without its two empty blocks, but not within an entry.
+      if (have > 0 || (state !== 'header' && state !== 'trailer' && !(unfilled && state === 'padding')) || blocks.length > 0) throw new Error('unexpected EOF');
     },
   };
 };

@@ -18,6 +18,8 @@ export type UntarOptions = {
   readonly ofRoot?: boolean;
   /** No file runs as its owner: the set-uid and set-gid bits stay behind. */
   readonly plain?: boolean;
+  /** The last entry may come without what fills up its last block, as the docker CLI sends a context it has added to. */
+  readonly unfilled?: boolean;
 };
 
 /**
@@ -53,7 +55,7 @@ export const untar = async (root: number, directory: string, tar: Readable, opti
       scan.push(chunk);
       await perform();
     }
-    scan.end();
+    scan.end(options.unfilled);
     await ahead.settled();
     unpack.finish();
   } finally {

@@ -172,7 +172,7 @@ describe('signals to the client', () => {
     const child = spawn('docker', args, { env: { ...process.env, ...clientVariables }, stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    return { child, exit: once(child, 'close'), sees: (what: string) => eventually(() => assert.ok(text.includes(what), text), { seconds: 20 }) };
+    return { child, exit: once(child, 'close'), sees: (what: string, seconds = 20) => eventually(() => assert.ok(text.includes(what), text), { seconds }) };
   };
 
   test('reach the container', async () => {
@@ -203,9 +203,10 @@ describe('signals to the client', () => {
     await dockerOut('run', '-d', '--name', box, ...trapping);
     const { child, exit, sees } = client('attach', box);
     await eventually(async () => {
+      // What was said before the client was attached, it does not see.
       await dockerOut('kill', '-s', 'USR1', box);
-      await sees('one');
-    });
+      await sees('one', 0.5);
+    }, { seconds: 20 });
     child.kill('SIGTERM');
     assert.deepEqual(await exit, [9, null]);
   });

@@ -1,9 +1,9 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import koffi from 'koffi';
 import { isIP } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { formatAddress, parseCidr, subnetOf } from '../model/cidr.ts';
+import { errnoName } from './errno.ts';
 import { inNetns, libc } from './syscalls.ts';
 
 /**
@@ -54,7 +54,7 @@ const [RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, IFF_UP] = [25
 export const netlink = async (netns: string | undefined, build: () => readonly Message[]): Promise<void> => {
   const open = (): { fd: number; messages: readonly Message[] } => {
     const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (fd === -1) throw new NetlinkError('netlink socket', codeOf(koffi.errno()), '');
+    if (fd === -1) throw new NetlinkError('netlink socket', errnoName(koffi.errno()), '');
     try {
       return { fd, messages: build() };
     } catch (error) {
@@ -119,7 +119,7 @@ const transact = async (fd: number, wish: string, bytes: Buffer): Promise<void> 
   await new Promise<void>((resolve, reject) => {
     c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
       if (error) reject(error);
-      else if (sent === -1) reject(new NetlinkError(wish, codeOf(koffi.errno()), ''));
+      else if (sent === -1) reject(new NetlinkError(wish, errnoName(koffi.errno()), ''));
       else resolve();
     });
   });
@@ -129,7 +129,7 @@ const transact = async (fd: number, wish: string, bytes: Buffer): Promise<void> 
     const length = Number(c.recv(fd, answer, answer.length, MSG_DONTWAIT));
     if (length < 20) break;
     const errno = answer.readUInt16LE(4) === NLMSG_ERROR ? -answer.readInt32LE(16) : 0;
-    if (errno !== 0) failure ??= new NetlinkError(wish, codeOf(errno), '');
+    if (errno !== 0) failure ??= new NetlinkError(wish, errnoName(errno), '');
   }
   if (failure) throw failure;
 };
@@ -137,7 +137,7 @@ const transact = async (fd: number, wish: string, bytes: Buffer): Promise<void> 
 const netlinkSocket = (netns: string | undefined, protocol: number, wish: string): number => {
   const open = (): number => c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   const fd = netns === undefined ? open() : inNetns(netns, open);
-  if (fd === -1) throw new NetlinkError(wish, codeOf(koffi.errno()), 'no socket');
+  if (fd === -1) throw new NetlinkError(wish, errnoName(koffi.errno()), 'no socket');
   return fd;
 };
 
@@ -162,17 +162,16 @@ const ask = (fd: number, { bytes, wish, fine }: Message): Promise<void> =>
       const answer = Buffer.alloc(8192);
       const length = sent === -1 ? -1 : Number(c.recv(fd, answer, answer.length, MSG_DONTWAIT));
       if (length < 20 || answer.readUInt16LE(4) !== NLMSG_ERROR) {
-        reject(new NetlinkError(wish, codeOf(koffi.errno()), 'no answer'));
+        reject(new NetlinkError(wish, errnoName(koffi.errno()), 'no answer'));
         return;
       }
       const errno = -answer.readInt32LE(16);
-      const code = codeOf(errno);
+      const code = errnoName(errno);
       if (errno === 0 || fine.includes(code)) resolve();
       else reject(new NetlinkError(wish, code, wordsOf(answer.subarray(0, length))));
     });
   });
 
-const codeOf = (errno: number): string => Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
 
 /** The kernel's explanation, where it gives one. */
 const wordsOf = (answer: Buffer): string => {

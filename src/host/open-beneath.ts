@@ -1,6 +1,6 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import koffi from 'koffi';
+import { errnoName } from './errno.ts';
 import { libc } from './syscalls.ts';
 
 /**
@@ -22,7 +22,7 @@ const lgetxattrCall = libc.func('long lgetxattr(void *path, void *name, void *va
 
 const openHow = Buffer.alloc(24);
 /** The kernel says EAGAIN when something was renamed above the path while it looked. */
-const ATTEMPTS = 64;
+const ATTEMPTS = 1000;
 
 /** Opens `path` as a process with its root at the directory `root` would. A file descriptor; throws as `fs.openSync` does. */
 export const openBeneath = (root: number, path: string, flags: number): number => open(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
@@ -113,10 +113,9 @@ const terminated = (text: string): Buffer => {
   return Buffer.from(`${text}\0`, 'latin1');
 };
 
-const codes = new Map(Object.entries(os.constants.errno).map(([code, number]) => [number, code]));
 
 const failure = (call: string, path: string): Error & { code: string } => {
   const errno = koffi.errno();
-  const code = codes.get(errno) ?? `E${errno}`;
+  const code = errnoName(errno);
   return Object.assign(new Error(`${code}: ${call} ${path}`), { code, errno: -errno, syscall: call });
 };

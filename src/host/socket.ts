@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { isIP, type Socket } from 'node:net';
 import koffi from 'koffi';
+import { errnoName } from './errno.ts';
 import { msghdr } from './console.ts';
 import { addressBytes, indexOf } from './netlink.ts';
 import { libc } from './syscalls.ts';
@@ -161,6 +162,6 @@ const socketAddress = (text: string, port: number): Buffer => {
 const check = (result: number, syscall: string, address: string, port: number): void => {
   if (result !== -1) return;
   const errno = koffi.errno();
-  const code = Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
+  const code = errnoName(errno);
   throw Object.assign(new Error(`${code}: ${syscall} ${address} port ${port}`), { errno: -errno, code, syscall, port });
 };

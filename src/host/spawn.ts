@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
+import { errnoName } from './errno.ts';
 import { copyAbove, libc, makePipe } from './syscalls.ts';
 
 /**
@@ -96,6 +96,6 @@ const endOf = (pid: number, lifeline: number, unref: boolean): Promise<number> =
 const codeOf = (status: number): number => ((status & 0x7f) === 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f));
 
 const failure = (errno: number, file: string): Error => {
-  const code = Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
+  const code = errnoName(errno);
   return Object.assign(new Error(`spawn ${file} ${code}`), { errno: -errno, code, syscall: `spawn ${file}`, path: file });
 };

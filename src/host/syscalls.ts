@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import koffi from 'koffi';
+import { errnoName } from './errno.ts';
 
 /** The one door to system calls Node has no name for. Every function throws an Error with `code` and `syscall`, as Node's own do. */
 export const libc = koffi.load('libc.so.6');
@@ -39,7 +40,7 @@ const SYS_PIDFD_GETFD = 438;
 const check = (result: number, syscall: string, what: string): void => {
   if (result !== -1) return;
   const errno = koffi.errno();
-  const code = Object.entries(os.constants.errno).find(([, value]) => value === errno)?.[0] ?? `E${errno}`;
+  const code = errnoName(errno);
   throw Object.assign(new Error(`${code}: ${syscall} ${what}`), { errno: -errno, code, syscall });
 };
 

@@ -3,6 +3,7 @@
 import { after } from 'node:test';
 import { dockerode } from './docker.ts';
 import { http } from './http.ts';
+import { testPrefix } from './scope.ts';
 import { tar, type Entry } from './tars.ts';
 
 export type Built = {
@@ -26,8 +27,12 @@ export const remember = (output: string): void => {
 };
 
 after(async () => {
-  // A child before its parent; what others use stays.
-  for (const id of [...made].reverse()) await dockerode.getImage(id).remove({ force: true }).catch(() => undefined);
+  // A child before its parent; what others use stays. So does what the builds began from: it was told of like their own.
+  for (const id of [...made].reverse()) {
+    const image = dockerode.getImage(id);
+    const { RepoTags } = await image.inspect().catch(() => ({ RepoTags: [] }));
+    if ((RepoTags ?? []).every(tag => tag.startsWith(testPrefix))) await image.remove({ force: true }).catch(() => undefined);
+  }
 });
 
 /** POST /build. What fails leaves no container: `forcerm`. */

@@ -1,6 +1,7 @@
 // Containers, networks and volumes: the daemon dies at every step of a call (see support/crash.ts).
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { createHost, gone, must, oneOf, removeHost, there, walk, type Host, type Story } from './support/crash.ts';
 import { eventually } from './support/eventually.ts';
@@ -23,6 +24,9 @@ const made = async ({ daemon }: Host) => {
 const started = async (host: Host) => {
   await made(host);
   await must(host.daemon, 'POST', '/containers/one/start');
+  // As the first process of a container, it hears TERM from its trap on, and not before.
+  const { Pid } = (await there(host.daemon, '/containers/one/json')).State;
+  await eventually(async () => assert.ok(BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(await readFile(`/proc/${Pid}/status`, 'utf8'))?.[1]}`) & (1n << 14n)), { seconds: 20 });
 };
 const removed = ({ daemon }: Host) => gone(daemon, '/containers/one?force=1&v=1');
 const status = async ({ daemon }: Host): Promise<string> => (await there(daemon, '/containers/one/json'))?.State.Status ?? 'gone';

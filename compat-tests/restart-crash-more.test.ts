@@ -1,10 +1,10 @@
 // Files and images, changes of containers, and the daemon's own beginning: it dies at every step (see support/crash.ts).
 
 import assert from 'node:assert/strict';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { createHost, gone, must, oneOf, removeHost, sound, there, walk, type Host, type Story } from './support/crash.ts';
+import { createHost, taken, gone, must, oneOf, removeHost, sound, there, walk, type Host, type Story } from './support/crash.ts';
 import { eventually } from './support/eventually.ts';
 import { call } from './support/http.ts';
 import { tar } from './support/tars.ts';
@@ -149,8 +149,7 @@ void describe('files, images and changes', { concurrency: 1 }, () => {
 async function dieAtStart({ daemon, count }: Host, step: number): Promise<string | undefined> {
   await writeFile(count, `${step}`);
   await daemon.start().catch(() => undefined);
-  const where = await readFile(count, 'utf8');
-  await rm(count);
+  const where = await taken(count);
   if (/^\d+$/.test(where)) return undefined;
   await daemon.ended();
   return where;

@@ -3,7 +3,7 @@
 // fourth after it, beginning elsewhere for each story; with CRASH_STEPS=all every one is tried.
 
 import assert from 'node:assert/strict';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -57,7 +57,15 @@ export async function removeHost(host: Host | undefined): Promise<void> {
 }
 
 /** What was asked to go may be going still. */
-export const sound = (host: Host, when: string) => eventually(async () => assert.deepEqual(await faultsOf(host.daemon, host.known), [], when), { seconds: 3, every: 50 });
+export const sound = (host: Host, when: string) => eventually(async () => assert.deepEqual(await faultsOf(host.daemon, host.known), [], when), { seconds: 10, every: 50 });
+
+/** What the daemon has counted down to, or the step it died at. The file is taken away first: from then on nothing is counted. */
+export async function taken(count: string): Promise<string> {
+  await rename(count, `${count}.taken`);
+  const text = (await readFile(`${count}.taken`, 'utf8')).trim();
+  await rm(`${count}.taken`);
+  return text;
+}
 
 /** The step at which the daemon died, and whether the caller had its answer before; undefined: there are fewer steps. */
 export async function dieAt(host: Host, story: Story, step: number): Promise<{ readonly where: string; readonly answered: boolean } | undefined> {
@@ -65,8 +73,7 @@ export async function dieAt(host: Host, story: Story, step: number): Promise<{ r
   const answer = await story.call(host).catch(() => undefined);
   // Some of it comes after the answer.
   if (answer) await pause(20);
-  const where = await readFile(host.count, 'utf8');
-  await rm(host.count);
+  const where = await taken(host.count);
   if (/^\d+$/.test(where)) {
     assert.ok(answer && answer.status < 300, `step ${step}: ${answer?.status} ${answer?.text}`);
     return undefined;

@@ -74,6 +74,8 @@ const keptOpen = (stream: Readable): AsyncIterable<Buffer> => stream.iterator({ 
 
 /** Below this many bytes a write is not worth leaving the thread for. */
 const SMALL_WRITE = 16 * 1024;
+/** What comes in pieces goes to the disk in larger ones: writes of one file wait for each other in the kernel. */
+const [LARGE_WRITE, MOST_PIECES] = [512 * 1024, 64];
 
 const createUnpack = (root: number, directory: string, { keepDirectories, owner, ofRoot = false, plain = false }: UntarOptions, ahead: WorkAhead) => {
   /** The directory last written to: most entries come one after the other. */
@@ -185,6 +187,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
           path: place,
           title: path,
           position: 0,
+          gathered: [],
           ...(sparse ? { holes: { size: sparse.size, map: sparse.map, head: Buffer.alloc(0) } } : {}),
         };
         if (header.size === 0) closeFile();
@@ -217,7 +220,7 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
       const { fd, position, header, holes, title } = file;
       file.position += bytes.length;
       const last = file.position >= header.size;
-      if (!holes && bytes.length < SMALL_WRITE) {
+      if (!holes && bytes.length < SMALL_WRITE && file.gathered.length === 0) {
         try {
           fs.writeSync(fd, bytes, 0, bytes.length, position);
         } catch (error) {
@@ -228,11 +231,19 @@ const createUnpack = (root: number, directory: string, { keepDirectories, owner,
         if (last) closeFile();
         return undefined;
       }
-      const written = (holes ? fill(fd, holes, position, bytes) : writeAll(fd, bytes, position)).catch((error: unknown) => {
+      const failed = (error: unknown): never => {
         throw about(title, error);
-      });
-      if (holes) return last ? written.then(closeFile) : written;
-      ahead.add(written, bytes.length);
+      };
+      if (holes) {
+        const written = fill(fd, holes, position, bytes).catch(failed);
+        return last ? written.then(closeFile) : written;
+      }
+      const { gathered } = file;
+      gathered.push(bytes);
+      const size = gathered.reduce((sum, { length }) => sum + length, 0);
+      if (!last && size < LARGE_WRITE && gathered.length < MOST_PIECES) return undefined;
+      file.gathered = [];
+      ahead.add(writePieces(fd, gathered, file.position - size).catch(failed), size);
       return last ? ahead.settled().then(closeFile) : undefined;
     },
     finish(): void {
@@ -268,7 +279,7 @@ const unlinkAside = (path: Buffer, ahead: WorkAhead): void => {
 /** What a removed file counts for: some tens at once. */
 const REMOVED = 64 * 1024;
 
-type OpenFile = { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; readonly title: string; position: number; readonly holes?: Holes };
+type OpenFile = { readonly fd: number; readonly header: TarHeader; readonly path: Buffer; readonly title: string; position: number; gathered: Buffer[]; readonly holes?: Holes };
 /** `head`: what of the content's head has come, until the map is known; `start`: where in the content the file's own bytes begin. */
 type Holes = { readonly size: number; map: SparseMap | undefined; head: Buffer; start?: number };
 
@@ -289,6 +300,16 @@ const fill = async (fd: number, holes: Holes, position: number, bytes: Buffer): 
   }
   for (const place of placesOf(holes.map, position - (holes.start ?? 0), bytes)) await writeAll(fd, place.bytes, place.at);
 };
+
+const writePieces = (fd: number, pieces: readonly Buffer[], position: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    fs.writev(fd, pieces, position, (error, written) => {
+      if (error) return reject(error);
+      if (written === pieces.reduce((sum, { length }) => sum + length, 0)) resolve();
+      // A disk that is nearly full takes a part, and says why at the next.
+      else writeAll(fd, Buffer.concat(pieces).subarray(written), position + written).then(resolve, reject);
+    });
+  });
 
 const writeAll = (fd: number, bytes: Buffer, position: number): Promise<void> =>
   new Promise((resolve, reject) => {

@@ -1,34 +1,24 @@
 // What others take from the host's network while the daemon runs comes back by itself, and nothing of theirs is touched.
 // Only for a daemon of the tests' own, so run.ts leaves this file out for an engine that somebody else runs.
 
-import { execa } from 'execa';
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, test } from 'node:test';
 import { faultsOf } from './support/audit.ts';
 import { startDaemon, type Daemon } from './support/daemon.ts';
-import { clientVariables } from './support/docker.ts';
 import { talk, type Talk } from './support/echo.ts';
 import { eventually } from './support/eventually.ts';
-import { enter, hostAddress } from './support/hosts.ts';
+import { hostAddress } from './support/hosts.ts';
 import { call } from './support/http.ts';
+import { onDaemon } from './support/on-daemon.ts';
 import { serve } from './support/reach.ts';
 
 let daemon: Daemon;
 before(async () => { daemon = await startDaemon('-healing'); });
 after(() => daemon?.remove());
 
-const docker = async (...args: string[]) => {
-  const { stdout, stderr, exitCode } = await execa('docker', args, { env: { ...clientVariables, DOCKER_HOST: `unix://${daemon.socket}` }, reject: false, timeout: 30_000, stdin: 'ignore' });
-  assert.equal(exitCode, 0, `docker ${args.join(' ')}: ${stderr}`);
-  return stdout;
-};
-const at = async (netns: string, ...argv: string[]) => {
-  const [file, ...args] = enter(netns, argv);
-  return (await execa(file!, args)).stdout;
-};
+const { docker, at, curl } = onDaemon(() => daemon);
 const onHost = (script: string) => at(daemon.netns, 'sh', '-ec', script);
-const curl = (netns: string, url: string) => at(netns, 'curl', '-sS', '--fail', '--noproxy', '*', '-m', '2', url);
 const flushRuleset = () => at(daemon.netns, process.execPath, '--import', 'tsx', fileURLToPath(new URL('support/flush-ruleset.ts', import.meta.url)));
 const device = async (name: string) => {
   const index = await docker('exec', name, 'cat', '/sys/class/net/eth0/iflink');

@@ -8,24 +8,16 @@ import { after, before, describe, test } from 'node:test';
 import { startDaemon, type Daemon } from './support/daemon.ts';
 import { clientVariables } from './support/docker.ts';
 import { eventually } from './support/eventually.ts';
-import { enter, hostAddress } from './support/hosts.ts';
+import { hostAddress } from './support/hosts.ts';
 import { call, only } from './support/http.ts';
+import { onDaemon } from './support/on-daemon.ts';
 import { serve } from './support/reach.ts';
 
 let daemon: Daemon;
 before(async () => { daemon = await startDaemon('-restart'); });
 after(() => daemon?.remove());
 
-const docker = async (...args: string[]) => {
-  const { stdout, stderr, exitCode } = await execa('docker', args, { env: { ...clientVariables, DOCKER_HOST: `unix://${daemon.socket}` }, reject: false, timeout: 30_000, stdin: 'ignore' });
-  assert.equal(exitCode, 0, `docker ${args.join(' ')}: ${stderr}`);
-  return stdout;
-};
-const at = async (netns: string, ...argv: string[]) => {
-  const [file, ...args] = enter(netns, argv);
-  return (await execa(file!, args)).stdout;
-};
-const curl = (netns: string, url: string) => at(netns, 'curl', '-sS', '--fail', '--noproxy', '*', '-m', '2', url);
+const { docker, at, curl } = onDaemon(() => daemon);
 const state = async (name: string) => JSON.parse(await docker('inspect', '-f', '{{json .State}}', name));
 const logLines = async (name: string) => only('stdout', (await call(daemon.socket, 'GET', `/containers/${name}/logs?stdout=1`)).bytes).split('\n').filter(line => line !== '').map(Number);
 const consecutive = (lines: readonly number[]) => assert.deepEqual(lines, lines.map((_, index) => index + 1));

@@ -56,8 +56,8 @@ export const defaultNetworks = ({ now, id, bridgeId = id(), free, ...flags }: Br
       ipv6: flags.ipv6 ?? false,
       bridge: 'docker0',
       subnets: [
-        subnetOfBridge({ flag: 'bip', bip: flags.bip, range: flags.fixedCidr, gateway: flags.gateway }, () => free('ipv4')),
-        ...(flags.ipv6 ? [subnetOfBridge({ flag: 'bip6', bip: flags.bip6, range: flags.fixedCidr6, gateway: flags.gateway6 }, () => flags.fixedCidr6 ?? free('ipv6'))] : []),
+        subnetOfBridge('ipv4', { bip: flags.bip, range: flags.fixedCidr, gateway: flags.gateway }, () => free('ipv4')),
+        ...(flags.ipv6 ? [subnetOfBridge('ipv6', { bip: flags.bip6, range: flags.fixedCidr6, gateway: flags.gateway6 }, () => flags.fixedCidr6 ?? free('ipv6'))] : []),
       ],
       options: {
         'com.docker.network.bridge.default_bridge': 'true',
@@ -102,27 +102,32 @@ export const planDefaults = ({ state, flags, pools, hostRanges, now, id }: {
   });
 };
 
-const EXAMPLE = { bip: '172.17.0.1/16', bip6: 'fd00::1/64' } as const;
+/** What the flags of a family are called, for what is wrong with them. */
+const FLAGS = {
+  ipv4: { bits: 32, written: 'IPv4', bip: '--bip', range: '--fixed-cidr', gateway: '--default-gateway', example: '172.17.0.1/16', reserved: 'DefaultGatewayIPv4' },
+  ipv6: { bits: 128, written: 'IPv6', bip: '--bip6', range: '--fixed-cidr-v6', gateway: '--default-gateway-v6', example: 'fd00::1/64', reserved: 'DefaultGatewayIPv6' },
+} as const;
 
 const subnetOfBridge = (
-  { flag, bip, range, gateway }: { readonly flag: 'bip' | 'bip6'; readonly bip: string | undefined; readonly range: string | undefined; readonly gateway: string | undefined },
+  family: Family,
+  { bip, range, gateway }: { readonly bip: string | undefined; readonly range: string | undefined; readonly gateway: string | undefined },
   free: () => string,
 ): Subnet => {
-  const bits = flag === 'bip' ? 32 : 128;
+  const flags = FLAGS[family];
+  const { bits } = flags;
   const own = bip === undefined ? undefined : parseCidr(bip);
   if (bip !== undefined && (own?.bits !== bits || !isUsable(own)))
-    throw invalid(`invalid --${flag} ${JSON.stringify(bip)}: the bridge's own ${bits === 32 ? 'IPv4' : 'IPv6'} address with its prefix length expected, such as ${EXAMPLE[flag]}`);
-  const subnet = own ?? mustBe(bits, flag === 'bip' ? 'fixed-cidr' : 'fixed-cidr-v6', free());
-  if (range !== undefined && !overlaps(subnet, mustBe(bits, flag === 'bip' ? 'fixed-cidr' : 'fixed-cidr-v6', range)))
-    throw invalid(`invalid ${flag === 'bip' ? '--fixed-cidr' : '--fixed-cidr-v6'} ${JSON.stringify(range)}: it is not in the bridge's subnet ${formatCidr(subnetOf(subnet))}`);
+    throw invalid(`invalid ${flags.bip} ${JSON.stringify(bip)}: the bridge's own ${flags.written} address with its prefix length expected, such as ${flags.example}`);
+  const subnet = own ?? rangeOf(family, free());
+  const outside = `it is not in the bridge's subnet ${formatCidr(subnetOf(subnet))}`;
+  if (range !== undefined && !overlaps(subnet, rangeOf(family, range))) throw invalid(`invalid ${flags.range} ${JSON.stringify(range)}: ${outside}`);
   const router = gateway === undefined ? undefined : parseAddress(gateway);
-  if (gateway !== undefined && !(router && contains(subnet, router)))
-    throw invalid(`invalid ${flag === 'bip' ? '--default-gateway' : '--default-gateway-v6'} ${JSON.stringify(gateway)}: it is not in the bridge's subnet ${formatCidr(subnetOf(subnet))}`);
+  if (gateway !== undefined && !(router && contains(subnet, router))) throw invalid(`invalid ${flags.gateway} ${JSON.stringify(gateway)}: ${outside}`);
   return {
     cidr: formatCidr(subnetOf(subnet)),
     gateway: formatAddress(own ?? { bits, value: firstOf(subnet) + 1n }),
     ipRange: range,
-    reserved: gateway === undefined ? {} : { [bits === 32 ? 'DefaultGatewayIPv4' : 'DefaultGatewayIPv6']: gateway },
+    reserved: gateway === undefined ? {} : { [flags.reserved]: gateway },
     asked: false,
     gatewayAsked: false,
   };
@@ -131,9 +136,10 @@ const subnetOfBridge = (
 /** Neither the subnet's own address nor the one for all of it. */
 const isUsable = (address: Cidr): boolean => address.prefix >= address.bits - 1 || (address.value !== firstOf(address) && (address.bits === 128 || address.value !== lastOf(address)));
 
-const mustBe = (bits: number, flag: string, text: string): Cidr => {
+const rangeOf = (family: Family, text: string): Cidr => {
+  const { bits, written, range: flag } = FLAGS[family];
   const range = parseCidr(text);
-  if (range?.bits !== bits) throw invalid(`invalid --${flag} ${JSON.stringify(text)}: an ${bits === 32 ? 'IPv4' : 'IPv6'} range ADDRESS/PREFIX expected`);
+  if (range?.bits !== bits) throw invalid(`invalid ${flag} ${JSON.stringify(text)}: an ${written} range ADDRESS/PREFIX expected`);
   return range;
 };
 

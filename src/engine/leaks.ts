@@ -5,7 +5,7 @@ import { baseFirewall, foldChains } from '../plan/firewall.ts';
 import { describeDrift, firewallDrift } from '../plan/firewall-drift.ts';
 import { linkFaults, type LinksThere } from '../plan/link-drift.ts';
 import type { Ledger } from './ledger.ts';
-import type { ReconcileHost } from './reconcile.ts';
+import { keptLayers, withSandbox, type ReconcileHost } from './reconcile.ts';
 
 /** What is on the host that nobody owns, and what should be there and is not: a line each, for people. */
 export type Leaks = {
@@ -39,10 +39,9 @@ export const createLeaks = ({ ledger, host, layout, families, pause }: {
   pause: (milliseconds: number) => Promise<void>;
 }): Leaks => {
   const look = async (): Promise<Finding[]> => {
-    const { networks, containers, layers } = ledger.state;
-    const observed = await host.observe(new Set(['init', ...[...layers.keys()].map((id) => id.replace('sha256:', ''))]), false);
+    const observed = await host.observe(keptLayers(ledger.state), false);
     const wanted = desired(layout, ledger.state);
-    const bridges = new Set([...networks.values()].flatMap(({ bridge }) => bridge ?? []));
+    const bridges = new Set([...ledger.state.networks.values()].flatMap(({ bridge }) => bridge ?? []));
     const one = (action: Operation['action'], object: HostObject) => () => host.attempt([{ action, object }]);
     const drift = layout.iptables
       ? await Promise.all(families.map(async (family) => ({
@@ -50,11 +49,10 @@ export const createLeaks = ({ ledger, host, layout, families, pause }: {
           tables: firewallDrift(await host.firewall.list(family), { ...foldChains([...baseFirewall(family), ...wanted], family), policies: new Map() }, bridges),
         })))
       : [];
-    const known = new Set([...containers.values()].filter(({ sandbox }) => sandbox !== undefined).map(({ id }) => id));
     const links = host.hostLinks();
     return [
       ...observed.leftovers(wanted).map((object): Finding => ({ line: renderObject(object), what: 'leaked', mend: isVolume(layout, object) ? async () => {} : one('remove', object) })),
-      ...host.processes.strays(known).map((id): Finding => ({ line: `process ${id}`, what: 'leaked', mend: async () => host.processes.forget(id) })),
+      ...host.processes.strays(withSandbox(ledger.state)).map((id): Finding => ({ line: `process ${id}`, what: 'leaked', mend: async () => host.processes.forget(id) })),
       ...observed.missing(wanted).filter(({ kind }) => SEEN.has(kind)).map((object): Finding => ({ line: renderObject(object), what: 'missing', mend: one('add', object) })),
       ...(links ? linkFaults(layout, ledger.state, links) : []).map(({ words, objects }): Finding => ({ line: words, what: 'missing', mend: () => host.mendLinks(objects) })),
       ...drift.flatMap(({ family, tables }) => tables.map((table): Finding => ({ line: describeDrift(family, table), what: table.missing > 0 ? 'missing' : 'leaked', mend: () => host.firewall.mend(family) }))),

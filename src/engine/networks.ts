@@ -2,7 +2,7 @@ import { forbidden, invalid } from '../model/errors.ts';
 import type { Network, NetworkRequest } from '../model/network.ts';
 import type { State } from '../model/state.ts';
 import { parseTimestamp } from '../model/time.ts';
-import { checkUnused } from '../plan/network-configuration.ts';
+import { checkUnused, configurationOf } from '../plan/network-configuration.ts';
 import { planNetwork, PREDEFINED } from '../plan/network.ts';
 import type { AddressPool, TakenRange } from '../plan/subnets.ts';
 import type { Connections } from './connections.ts';
@@ -45,8 +45,7 @@ export const createNetworks = ({ ledger, events, connections, host, pools, forwa
   // A bridge's name is free when the bridge is gone, which may be a while after its network is.
   const create = (request: NetworkRequest): Promise<Network> => {
     const id = newId();
-    const configuration = [...ledger.state.networks.values()].find(({ name, configOnly }) => configOnly && name === request.configFrom);
-    const { ipv6, options: own } = configuration ?? request;
+    const { ipv6, options: own } = configurationOf(ledger.state, request) ?? request;
     return inTurn(own['com.docker.network.bridge.name'] ?? id, async () => {
       if (ipv6) await forward('ipv6');
       const network = await ledger.change((state) => {

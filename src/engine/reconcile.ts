@@ -1,4 +1,5 @@
 import type { Container } from '../model/container.ts';
+import type { State } from '../model/state.ts';
 import { EngineError, messageOf } from '../model/errors.ts';
 import { desired, type Layout } from '../plan/desired.ts';
 import { baseFirewall, foldChains } from '../plan/firewall.ts';
@@ -59,7 +60,7 @@ export const reconcile = async ({ ledger, host, lifecycle, renew, layout, famili
     await renew();
     host.mendMoves((directory) => ledger.state.volumes.has(directory.slice(directory.lastIndexOf('/') + 1)));
     const wanted = desired(layout, ledger.state);
-    const observed = await host.observe(new Set(['init', ...[...ledger.state.layers.keys()].map((id) => id.replace('sha256:', ''))]), fresh);
+    const observed = await host.observe(keptLayers(ledger.state), fresh);
     const leftovers = observed.leftovers(wanted);
     const operations: Operation[] = [
       ...leftovers.map((object): Operation => ({ action: 'remove', object })),
@@ -71,7 +72,7 @@ export const reconcile = async ({ ledger, host, lifecycle, renew, layout, famili
     for (const error of await host.attempt(operations.filter((operation) => !ofVolumes(operation) && !late.includes(operation)))) log(error.message);
     for (const errors of await Promise.all(operations.filter(ofVolumes).map((operation) => host.attempt([operation])))) for (const error of errors) log(error.message);
     await host.sweepTrash().catch((error: unknown) => log(messageOf(error)));
-    await host.sweep(new Set([...ledger.state.containers.values()].filter(({ sandbox }) => sandbox !== undefined).map(({ id }) => id)));
+    await host.sweep(withSandbox(ledger.state));
     if (layout.iptables) await Promise.all(families.map((family) => reconcileFirewall(host, family, wanted, bridgesOf([...wanted, ...leftovers]), log)));
     // What opens something is last: the rules that guard it are there.
     for (const error of await host.attempt(late)) log(error.message);
@@ -120,5 +121,11 @@ export const remedyOf = (drift: readonly TableDrift[]): [ReadonlyMap<string, rea
   new Map(drift.flatMap(({ chains }) => [...chains])),
   drift.flatMap(({ table, lines }) => lines.map((line) => ({ table, line }))),
 ];
+
+/** Directories below overlay2 that are no container's. */
+export const keptLayers = ({ layers }: State): Set<string> => new Set(['init', ...[...layers.keys()].map((id) => id.replace('sha256:', ''))]);
+
+/** Containers that may have processes. */
+export const withSandbox = ({ containers }: State): Set<string> => new Set([...containers.values()].filter(({ sandbox }) => sandbox !== undefined).map(({ id }) => id));
 
 const bridgesOf = (objects: readonly HostObject[]): Set<string> => new Set(objects.flatMap((object) => (object.kind === 'bridge' ? [object.name] : [])));

@@ -35,6 +35,10 @@ export const planConfiguration = (request: NetworkRequest, { id, now }: { readon
   };
 };
 
+/** What a request names with `--config-from`; undefined: nothing, or none that is there. */
+export const configurationOf = ({ networks }: State, { configFrom }: Pick<NetworkRequest, 'configFrom'>): Network | undefined =>
+  [...networks.values()].find(({ name, configOnly }) => configOnly && name === configFrom);
+
 /** The request as its configuration completes it: of its own it has a name, a driver, and whether it is internal and attachable. */
 export const withConfiguration = (state: State, request: NetworkRequest): NetworkRequest => {
   if (request.configFrom === '') return request;
@@ -42,7 +46,7 @@ export const withConfiguration = (state: State, request: NetworkRequest): Networ
   if (request.ipv6 || request.subnets.length + own(request.labels) + own(request.ipamOptions) > 0 || !['', 'default'].includes(request.ipamDriver))
     throw forbidden('user specified configurations are not supported if the network depends on a configuration network');
   if (own(request.options) > 0) throw forbidden('network driver options are not supported if the network depends on a configuration network');
-  const configuration = [...state.networks.values()].find(({ name, configOnly }) => configOnly && name === request.configFrom);
+  const configuration = configurationOf(state, request);
   if (!configuration) throw forbidden(`configuration network ${JSON.stringify(request.configFrom)} does not exist`);
   const { ipv4, ipv6, ipamOptions, options, labels, subnets } = configuration;
   return {
